@@ -1,0 +1,55 @@
+// Builds what is out of date: kernels (AssemblyScript), memory shim (C), everything else
+// (TypeScript). `node setup/build.mjs [wasm|native|ts …]`; without names, all of them.
+import { execFileSync } from 'node:child_process';
+import { existsSync, mkdirSync, readdirSync, renameSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+const root = fileURLToPath(new URL('..', import.meta.url));
+const parts = { wasm: buildWasm, native: buildNative, ts: buildTypeScript };
+const asked = process.argv.slice(2);
+for (const name of asked.length > 0 ? asked : Object.keys(parts)) {
+  const build = parts[name];
+  if (build === undefined) {
+    process.stderr.write(`build: no part "${name}"; there are ${Object.keys(parts).join(', ')}\n`);
+    process.exit(2);
+  }
+  build();
+}
+
+function buildWasm() {
+  const out = join(root, 'dist/wasm/kernels.wasm');
+  if (isFresh(out, join(root, 'wasm'), /\.ts$/)) return;
+  mkdirSync(join(root, 'dist/wasm'), { recursive: true });
+  run('npx', [
+    ...['--no-install', 'asc', 'wasm/kernels.ts', '--outFile', `${out}.new`],
+    ...['-O3', '--noAssert', '--runtime', 'stub', '--importMemory', '--enable', 'simd'],
+  ]);
+  renameSync(`${out}.new`, out);
+}
+
+function buildNative() {
+  const out = join(root, 'dist/native/memory-shim.so');
+  if (isFresh(out, join(root, 'native'), /\.c$/)) return;
+  mkdirSync(join(root, 'dist/native'), { recursive: true });
+  const flags = ['-O2', '-std=c11', '-Wall', '-Wextra', '-Werror', '-fPIC', '-shared'];
+  run('gcc', [...flags, '-o', `${out}.new`, join(root, 'native/memory-shim.c'), '-ldl']);
+  renameSync(`${out}.new`, out);
+}
+
+function buildTypeScript() {
+  run('npx', ['--no-install', 'tsc']);
+}
+
+/** True where `out` is newer than every file below `folder` whose name matches. */
+function isFresh(out, folder, pattern) {
+  if (!existsSync(out)) return false;
+  const builtAt = statSync(out).mtimeMs;
+  return readdirSync(folder, { recursive: true })
+    .filter((name) => pattern.test(name))
+    .every((name) => statSync(join(folder, name)).mtimeMs < builtAt);
+}
+
+function run(command, args) {
+  execFileSync(command, args, { cwd: root, stdio: ['ignore', 'inherit', 'inherit'] });
+}

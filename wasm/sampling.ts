@@ -1,0 +1,44 @@
+// Looking for equal blocks costs more than hashing them, and some guests have next to none. Each of
+// the two tables (the segment's, the kept pages') counts what it finds; where that is too little, it
+// goes on with one block in eight, chosen by hash, so that equal blocks are chosen alike, until
+// enough is found again.
+
+/** Blocks after which the counts are judged and halved. */
+const WINDOW: u32 = 8192;
+/** Fewer than one in so many found: look at one in eight. */
+const RARE: u32 = 256;
+/** More than one in so many found: look at all. */
+const COMMON: u32 = 64;
+const ONE_IN_EIGHT: u64 = 0x0000700000000000;
+
+/** A block is looked up where its hash has none of these bits. */
+export let segmentFilter: u64 = 0;
+export let keptFilter: u64 = 0;
+let segmentAsked: u32 = 0;
+let segmentFound: u32 = 0;
+let keptAsked: u32 = 0;
+let keptFound: u32 = 0;
+
+/** `asked` blocks of a page were not zero; `inSegment` and `inKept` of them were found. */
+export function noteShared(asked: u32, inSegment: u32, inKept: u32): void {
+  segmentAsked += asked;
+  segmentFound += inSegment;
+  keptAsked += asked;
+  keptFound += inKept;
+  if (segmentAsked >= WINDOW) {
+    segmentFilter = nextFilter(segmentFilter, segmentAsked, segmentFound);
+    segmentAsked >>= 1;
+    segmentFound >>= 1;
+  }
+  if (keptAsked >= WINDOW) {
+    keptFilter = nextFilter(keptFilter, keptAsked, keptFound);
+    keptAsked >>= 1;
+    keptFound >>= 1;
+  }
+}
+
+function nextFilter(filter: u64, asked: u32, found: u32): u64 {
+  if (filter == 0) return found * RARE < asked ? ONE_IN_EIGHT : 0;
+  // Of eight equal blocks one is found here, and those that follow it in a run.
+  return found * COMMON * 8 > asked ? 0 : ONE_IN_EIGHT;
+}

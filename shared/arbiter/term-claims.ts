@@ -1,0 +1,108 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { isUnderstudyError, type UnderstudyError } from '../errors.ts';
+import { type Epoch, epoch, type GuestName, type SessionId, type Term, term } from '../ids.ts';
+import type { Arbiter } from './arbiter.ts';
+import { newNonce, type TermMode, type TermRecord } from './term-record.ts';
+
+/** The highest term that was seen, kept so that nobody goes back: `HighestTerm`, or a test's. */
+export interface TermMemory {
+  observe(latest: TermRecord | null): Promise<void>;
+}
+
+export interface TermClaimsOptions {
+  readonly arbiter: Arbiter;
+  readonly memory: TermMemory;
+  readonly guest: GuestName;
+  /** 16 hex digits, the same as long as the host is the same. */
+  readonly host: string;
+  /** Told once for each time that the arbiter can't be asked. */
+  readonly onWaiting: (error: UnderstudyError) => void;
+}
+
+export interface Claim {
+  readonly mode: TermMode;
+  readonly session: SessionId | null;
+  readonly baseEpoch: Epoch;
+  /** Whether this side has the right to try, given the highest term. */
+  readonly mayFollow: (latest: TermRecord | null) => boolean;
+}
+
+export type ClaimOutcome =
+  | { readonly won: true; readonly term: Term }
+  /** Who holds the highest term; null where there is none and none may be created. */
+  | { readonly won: false; readonly latest: TermRecord | null };
+
+const retryMs = 250;
+
+/**
+ * One side's claims, one after the other, each pursued until it is decided: an arbiter that is
+ * away is waited for, a creation whose answer was lost is settled before the next one is made.
+ */
+export class TermClaims {
+  readonly #options: TermClaimsOptions;
+  #last: Promise<unknown> = Promise.resolve();
+  #waiting = false;
+
+  constructor(options: TermClaimsOptions) {
+    this.#options = options;
+  }
+
+  /** The highest term, as soon as the arbiter answers. Throws as `claim` does. */
+  async latest(signal: AbortSignal): Promise<TermRecord | null> {
+    const look = {
+      mode: 'solo',
+      session: null,
+      baseEpoch: epoch(0),
+      mayFollow: () => false,
+    } as const;
+    const outcome = await this.claim(look, signal);
+    return outcome.won ? null : outcome.latest;
+  }
+
+  /** Throws what `signal` was aborted with, `E_ARBITER_STREAM`, `E_TERM_RECORD`, `E_TERM_FILE`. */
+  async claim(claim: Claim, signal: AbortSignal): Promise<ClaimOutcome> {
+    const outcome = this.#last.then(() => this.#pursue(claim, signal));
+    this.#last = outcome.catch(() => {});
+    return await outcome;
+  }
+
+  async #pursue(claim: Claim, signal: AbortSignal): Promise<ClaimOutcome> {
+    for (;;) {
+      signal.throwIfAborted();
+      try {
+        const outcome = await this.#attempt(claim);
+        this.#waiting = false;
+        if (outcome !== undefined) return outcome;
+      } catch (error) {
+        if (!isWorthWaiting(error)) throw error;
+        if (!this.#waiting) this.#options.onWaiting(error);
+        this.#waiting = true;
+        await sleep(retryMs, undefined, { signal });
+      }
+    }
+  }
+
+  /** Undefined: the highest term has changed meanwhile, so judge anew. */
+  async #attempt(claim: Claim): Promise<ClaimOutcome | undefined> {
+    const { arbiter, memory, guest, host } = this.#options;
+    // A creation that may still take effect comes first: it is the highest term, or will not be.
+    if (arbiter.undecided !== null) {
+      await memory.observe((await arbiter.create(arbiter.undecided)).record);
+    }
+    const latest = await arbiter.latest();
+    await memory.observe(latest);
+    if (!claim.mayFollow(latest)) return { won: false, latest };
+    const { mode, session, baseEpoch } = claim;
+    const number = term((latest?.term ?? 0) + 1);
+    const at = new Date().toISOString();
+    const what = { guest, term: number, holder: host, mode, nonce: newNonce() };
+    const outcome = await arbiter.create({ ...what, session, baseEpoch, at });
+    await memory.observe(outcome.record);
+    return outcome.won ? { won: true, term: number } : undefined;
+  }
+}
+
+/** No answer decides nothing; an old answer may come from a leader that is none any more. */
+function isWorthWaiting(error: unknown): error is UnderstudyError {
+  return isUnderstudyError(error, 'E_ARBITER_AWAY') || isUnderstudyError(error, 'E_TERM_BACKWARDS');
+}

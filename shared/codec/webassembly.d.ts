@@ -1,0 +1,20 @@
+/** The part of the WebAssembly interface that `kernels.ts` uses: Node 20's types lack it. */
+declare namespace WebAssembly {
+  class Module {
+    private constructor();
+  }
+  class Instance {
+    private constructor();
+    readonly exports: Record<string, unknown>;
+  }
+  class Memory {
+    constructor(size: { initial: number; maximum: number });
+    readonly buffer: ArrayBuffer;
+  }
+  interface Global {
+    // biome-ignore lint/suspicious/noExplicitAny: a number or a bigint, by the export's type.
+    readonly value: any;
+  }
+  function compile(bytes: Uint8Array): Promise<Module>;
+  function instantiate(module: Module, imports: object): Promise<Instance>;
+}

@@ -1,0 +1,29 @@
+import { bounds, chunkBytesFor } from '../bounds.ts';
+import type { BackupConfig, LabConfig, PrimaryConfig } from './schema.ts';
+
+/** Sizes that a file may leave to Understudy (null), worked out. All in bytes. */
+
+const mib = 2 ** 20;
+
+/** `epoch.captureBuffer`: a sixteenth of the guest, 8 to 128 MiB. */
+export function captureBytesOf({ epoch, guest }: PrimaryConfig | LabConfig): number {
+  return epoch.captureBuffer ?? Math.min(128 * mib, Math.max(8 * mib, guest.memory / 16));
+}
+
+/** `staging.bytesMax`: half of the guest, at least 64 MiB. */
+export function stagingBytesOf({ staging, guest }: BackupConfig | LabConfig): number {
+  return staging.bytesMax ?? Math.max(64 * mib, guest.memory / 2);
+}
+
+/** `flow.chunk`: as much as a server takes that allows payloads of `payloadBytesMax`. */
+export function chunkBytesOf({ flow }: PrimaryConfig | LabConfig, payloadBytesMax: number): number {
+  const room = payloadBytesMax - bounds.frameHeaderBytes - bounds.bodySlackBytes;
+  const largest = Math.min(chunkBytesFor(payloadBytesMax), fitting(flow.window));
+  return Math.min(flow.chunk ?? largest, room);
+}
+
+/** The largest chunk of which a quarter of the window holds a whole message. */
+function fitting(windowBytes: number): number {
+  const message = windowBytes / bounds.creditShare;
+  return Math.floor((message - bounds.frameHeaderBytes - bounds.bodySlackBytes) / 4096) * 4096;
+}

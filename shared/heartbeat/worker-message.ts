@@ -1,0 +1,49 @@
+/** What the heartbeat workers are told and tell: plain data that can cross threads. */
+import type { ErrorFields, UnderstudyError } from '../errors.ts';
+import type { NatsSettings } from '../transport/nats-transport.ts';
+import type { DetectorLimits } from './detector.ts';
+import type { WatchEvent } from './watch.ts';
+
+export type RoleTask =
+  | {
+      readonly role: 'beacon';
+      readonly subject: string;
+      readonly agent: bigint;
+      readonly progress: SharedArrayBuffer;
+      readonly intervalMs: number;
+    }
+  | {
+      readonly role: 'watch';
+      readonly subject: string;
+      readonly echoSubject: string;
+      readonly limits: DetectorLimits;
+    };
+
+/** What the worker is started with. */
+export type WorkerTask = RoleTask & {
+  readonly nats: NatsSettings;
+  readonly guest: bigint;
+  readonly connectDeadlineMs: number | null;
+};
+
+export type ToWorker =
+  | { readonly kind: 'stop' }
+  | { readonly kind: 'follow'; readonly agent: bigint | undefined }
+  | { readonly kind: 'heard' };
+
+export type FromWorker =
+  | { readonly kind: 'ready' }
+  | { readonly kind: 'event'; readonly event: WatchEvent }
+  | { readonly kind: 'warning' | 'failed'; readonly error: PlainError };
+
+/** An expected failure as it crosses threads: a class does not survive that. */
+export interface PlainError {
+  readonly code: string;
+  readonly message: string;
+  readonly hint: string;
+  readonly fields: ErrorFields;
+}
+
+export const plainError = ({ code, message, hint, fields }: UnderstudyError): PlainError => {
+  return { code, message, hint, fields };
+};

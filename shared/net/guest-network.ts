@@ -1,0 +1,170 @@
+import { isUnderstudyError, type UnderstudyError } from '../errors.ts';
+import { announce } from './announce.ts';
+import { Cable, type CableCounts } from './cable.ts';
+import { networkBounds } from './network-bounds.ts';
+import { openUplink } from './tap.ts';
+import type { Uplink, UplinkConfig, UplinkCounts } from './uplink.ts';
+
+/** A card of the guest that is on a cable. */
+export interface CableCard {
+  /** Its number among all cards of the guest. */
+  readonly card: number;
+  readonly mac: string;
+  /** Where its QEMU listens. */
+  readonly path: string;
+  readonly uplink: UplinkConfig;
+}
+
+export interface GuestNetworkOptions {
+  readonly cards: readonly CableCard[];
+  /** The guest sent a frame: a view. Whether and when it leaves is the caller's to say. */
+  readonly onOutput: (card: number, frame: Uint8Array) => void;
+  /** What an operator should know; each change once. */
+  readonly onWarning: (error: UnderstudyError) => void;
+}
+
+/**
+ * All cables of one guest on one host, and their uplinks. Input goes from the uplink into the
+ * cable by itself; output goes to the caller, and to the uplink only by `emit`.
+ *
+ * A backup can open it before there is anything to run: the TAPs are then on their bridges and
+ * silent, and a takeover has only to let input in, to emit, and to announce.
+ */
+export class GuestNetwork {
+  readonly #options: GuestNetworkOptions;
+  readonly #lines = new Map<number, Line>();
+  #letsInput = false;
+  #stopAnnouncing = () => {};
+
+  /** Resolves when every uplink is open; the cables connect when QEMU listens. As `openUplink`. */
+  static async open(options: GuestNetworkOptions): Promise<GuestNetwork> {
+    const network = new GuestNetwork(options);
+    try {
+      for (const card of options.cards) await network.#open(card);
+    } catch (error) {
+      await network.close();
+      throw error;
+    }
+    return network;
+  }
+
+  private constructor(options: GuestNetworkOptions) {
+    this.#options = options;
+  }
+
+  /** Resolves when every cable is connected. Throws `E_CABLE_UNREACHABLE`. */
+  async ready(timeoutMs?: number): Promise<void> {
+    await Promise.all([...this.#lines.values()].map(({ cable }) => cable.ready(timeoutMs)));
+  }
+
+  /** Whether frames from outside reach the guest. Not at first: a standby must not collect them. */
+  letInput(lets: boolean): void {
+    this.#letsInput = lets;
+  }
+
+  /** A frame of the guest leaves the host. Without effect while the uplink is out. */
+  emit(card: number, frame: Uint8Array): void {
+    this.#lines.get(card)!.uplink?.send(frame);
+  }
+
+  /** Whether what the guest sends is read: see `Cable` on what happens if not. */
+  setReading(reads: boolean): void {
+    for (const { cable } of this.#lines.values()) {
+      if (reads) cable.startReading();
+      else cable.stopReading();
+    }
+  }
+
+  /** Tells the network that the guest is here now. Only for who may run it. */
+  announce(): void {
+    this.#stopAnnouncing();
+    const stops = [...this.#lines.values()].map(({ config }) =>
+      announce(config.mac, (frame) => this.emit(config.card, frame)),
+    );
+    this.#stopAnnouncing = () => {
+      for (const stop of stops) stop();
+    };
+  }
+
+  /** By card: what its cable and its uplink have carried. */
+  counts(): Map<
+    number,
+    { readonly cable: CableCounts; readonly uplink: UplinkCounts | undefined }
+  > {
+    return new Map(
+      [...this.#lines].map(([card, { cable, uplink }]) => [
+        card,
+        { cable: cable.counts, uplink: uplink?.counts },
+      ]),
+    );
+  }
+
+  /** Pulls every cable and gives up every uplink. Nothing is called any more once it resolves. */
+  async close(): Promise<void> {
+    this.#stopAnnouncing();
+    const lines = [...this.#lines.values()];
+    this.#lines.clear();
+    for (const line of lines) line.isClosed = true;
+    for (const { cable, uplink, retry } of lines) {
+      clearTimeout(retry);
+      await cable.close();
+      await uplink?.close();
+    }
+  }
+
+  async #open(config: CableCard): Promise<void> {
+    const { onOutput, onWarning } = this.#options;
+    const cable = new Cable({
+      path: config.path,
+      onFrame: (frame) => onOutput(config.card, frame),
+      onDisconnected: (error) => {
+        if (error !== undefined) onWarning(error);
+      },
+    });
+    const line: Line = { config, cable, uplink: undefined, retry: undefined, isClosed: false };
+    this.#lines.set(config.card, line);
+    await this.#openUplink(line);
+  }
+
+  async #openUplink(line: Line): Promise<void> {
+    let isGone = false;
+    const uplink = await openUplink(line.config.uplink, {
+      onFrame: (frame) => {
+        if (this.#letsInput) line.cable.send(frame);
+      },
+      onWarning: this.#options.onWarning,
+      onGone: (error) => {
+        this.#options.onWarning(error);
+        isGone = true;
+        this.#reopenLater(line);
+      },
+    });
+    // Closed, or gone, while it was being opened.
+    if (line.isClosed || isGone) await uplink.close();
+    else line.uplink = uplink;
+  }
+
+  /** Somebody removed the interface: it is made anew as soon as that works. */
+  #reopenLater(line: Line): void {
+    const gone = line.uplink;
+    line.uplink = undefined;
+    line.retry = setTimeout(async () => {
+      await gone?.close();
+      if (line.isClosed) return;
+      try {
+        await this.#openUplink(line);
+      } catch (error) {
+        if (!isUnderstudyError(error)) throw error;
+        this.#reopenLater(line);
+      }
+    }, networkBounds.uplinkRetryMs);
+  }
+}
+
+interface Line {
+  readonly config: CableCard;
+  readonly cable: Cable;
+  uplink: Uplink | undefined;
+  retry: NodeJS.Timeout | undefined;
+  isClosed: boolean;
+}

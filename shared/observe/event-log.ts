@@ -1,0 +1,83 @@
+import type { AgentEvent } from './events.ts';
+import type { Log } from './log.ts';
+
+/** Writes to `log` what an operator wants to see of `event`: changes, not epochs. */
+export function logEvent(log: Log, event: AgentEvent): void {
+  switch (event.kind) {
+    case 'state': {
+      const { from, to, cause } = event;
+      log.info(`${from} → ${to}: ${cause}`, { event: 'state', from, to, cause });
+      return;
+    }
+    case 'guest':
+      log.info(`guest ${event.change}`, { event: 'guest', change: event.change, pid: event.pid });
+      return;
+    case 'term': {
+      const { term, mode } = event;
+      log.info(`term ${term} is ours: ${mode}`, { event: 'term', term, mode });
+      return;
+    }
+    case 'tracker':
+      log.info(`tracker ${event.tracker}: ${event.why}`, { event: 'tracker' });
+      return;
+    case 'standby':
+      log.info(`standby ready in ${ms(event.readyMs)}`, { event: 'standby', pid: event.pid });
+      return;
+    case 'sync': {
+      const { phase, session, pages, bytes, syncMs } = event;
+      const text =
+        phase === 'started'
+          ? `synchronising: ${pages} pages`
+          : `synchronised: ${pages} pages, ${bytesText(bytes)} in ${ms(syncMs)}`;
+      log.info(text, { event: 'sync', phase, session });
+      return;
+    }
+    case 'verify':
+      logVerify(log, event);
+      return;
+    case 'takeover': {
+      const { epoch, session, pid, phasesMs } = event;
+      const { total, ...parts } = phasesMs;
+      const phases = Object.entries(parts).map(([name, value]) => `${name} ${ms(value)}`);
+      const ramVerified = event.ramDigestFound === event.ramDigestExpected;
+      const text = `guest resumed here at epoch ${epoch} in ${ms(total)} (${phases.join(', ')})`;
+      const times = Object.fromEntries(
+        Object.entries(phasesMs).map(([name, value]) => [`${name}Ms`, value]),
+      );
+      log.info(text, { event: 'takeover', epoch, session, pid, ramVerified, ...times });
+      return;
+    }
+    case 'warning':
+      log.warn(event.message, { event: 'warning', code: event.code, hint: event.hint });
+      return;
+    case 'error':
+      log.error(event.message, { event: 'error', code: event.code, hint: event.hint });
+      return;
+    case 'epoch':
+    case 'ack':
+    case 'commit':
+      // Ten a second: these go to the progress line and to the events file.
+      return;
+  }
+}
+
+function logVerify(log: Log, event: Extract<AgentEvent, { kind: 'verify' }>): void {
+  const { epoch, side, verifyMs, ok, firstDifferingPage } = event;
+  const fields = { event: 'verify', epoch, side, ok, firstDifferingPage };
+  if (ok) log.debug(`RAM digested on the ${side} at epoch ${epoch} in ${ms(verifyMs)}`, fields);
+  else log.error(`RAM differs at epoch ${epoch}, first in page ${firstDifferingPage}`, fields);
+}
+
+/** `0.42 ms`, `3.1 ms`, `250 ms`, `12.5 s`. */
+export function ms(value: number): string {
+  if (value >= 10_000) return `${(value / 1000).toFixed(1)} s`;
+  const digits = value < 1 ? 2 : value < 100 ? 1 : 0;
+  return `${value.toFixed(digits)} ms`;
+}
+
+/** `812 B`, `3.1 KiB`, `1.5 GiB`. */
+export function bytesText(bytes: number): string {
+  const units = ['B', 'KiB', 'MiB', 'GiB', 'TiB'];
+  const power = bytes < 1 ? 0 : Math.min(4, Math.floor(Math.log2(bytes) / 10));
+  return `${(bytes / 1024 ** power).toFixed(power === 0 ? 0 : 1)} ${units[power]}`;
+}

@@ -1,0 +1,101 @@
+import type { Epoch, SessionId, Term } from '../ids.ts';
+
+/**
+ * What happens in an agent, typed. Code emits events; logs, progress lines, the events file and
+ * the drill's report subscribe. Times are milliseconds of the monotonic clock (`atMs`) or
+ * durations (`…Ms`).
+ */
+export type AgentEvent =
+  /** A role changed its state: once per transition, with its cause. */
+  | { kind: 'state'; role: 'primary' | 'backup'; from: string; to: string; cause: string }
+  | {
+      kind: 'guest';
+      /** `stopped` and `resumed`: by QEMU or an operator, not by a checkpoint. */
+      change: 'started' | 'adopted' | 'reset' | 'shutdown' | 'gone' | 'stopped' | 'resumed';
+      pid: number;
+    }
+  /** This side created a term: `solo`, or `protected` by its backup. */
+  | { kind: 'term'; term: Term; mode: 'solo' | 'protected' }
+  | { kind: 'tracker'; tracker: string; why: string }
+  | { kind: 'standby'; pid: number; readyMs: number }
+  | {
+      kind: 'sync';
+      phase: 'started' | 'done';
+      session: SessionId;
+      pages: number;
+      bytes: number;
+      syncMs: number;
+    }
+  | ({ kind: 'epoch' } & EpochCaptured)
+  | { kind: 'ack'; epoch: Epoch; lagMs: number }
+  | {
+      kind: 'commit';
+      epoch: Epoch;
+      session: SessionId;
+      pages: number;
+      bytes: number;
+      applyMs: number;
+      ramDigest: string;
+    }
+  | {
+      kind: 'verify';
+      epoch: Epoch;
+      side: 'primary' | 'backup';
+      pages: number;
+      verifyMs: number;
+      ok: boolean;
+      firstDifferingPage: number | null;
+    }
+  | ({ kind: 'takeover' } & TakeoverDone)
+  | { kind: 'warning'; code: string; message: string; hint: string }
+  | { kind: 'error'; code: string; message: string; hint: string };
+
+/** One checkpoint as the primary saw it. */
+export interface EpochCaptured {
+  epoch: Epoch;
+  /** Instant at which the guest was asked to stop: output after it is not in this epoch. */
+  pausedAtMs: number;
+  /** Type II downtime and its phases. */
+  pauseMs: number;
+  phasesMs: { stop: number; scan: number; copy: number; device: number; resume: number };
+  dirtyPages: number;
+  /** Pages with at least one changed block. */
+  changedPages: number;
+  changedBlocks: number;
+  sharedBlocks: number;
+  encodeMs: number;
+  /** Bytes of all frames of this epoch, headers included. */
+  wireBytes: number;
+  /** What page granularity would have sent: dirty pages times 4096. */
+  pageBytes: number;
+  /** Root digest of the whole RAM at this checkpoint, 16 hex digits. */
+  ramDigest: string;
+}
+
+/** One takeover as the backup saw it. Type I downtime is `totalMs` plus detection's share. */
+export interface TakeoverDone {
+  epoch: Epoch;
+  session: SessionId;
+  term: Term;
+  /** Root digest that the primary gave for this epoch, 16 hex digits. */
+  ramDigestExpected: string;
+  /** Root digest of the whole RAM file just before the guest ran on; null if not computed. */
+  ramDigestFound: string | null;
+  /** Last sign of life from the primary, on this machine's monotonic clock. */
+  lastHeardAtMs: number;
+  phasesMs: {
+    detect: number;
+    decide: number;
+    load: number;
+    verify: number;
+    resume: number;
+    total: number;
+  };
+  pid: number;
+}
+
+/** An event with its instant, as it is written to the events file, one JSON object a line. */
+export type TimedEvent = AgentEvent & { atMs: number };
+
+/** Where code sends its events. Never throws. */
+export type EmitEvent = (event: AgentEvent) => void;

@@ -1,0 +1,74 @@
+import { type DestinationStream, pino } from 'pino';
+import type { ErrorFields } from '../errors.ts';
+
+export type LogLevel = 'error' | 'warn' | 'info' | 'debug';
+
+/** What an agent says about itself. The only file that knows pino. */
+export interface Log {
+  error(message: string, fields?: ErrorFields): void;
+  warn(message: string, fields?: ErrorFields): void;
+  info(message: string, fields?: ErrorFields): void;
+  debug(message: string, fields?: ErrorFields): void;
+  /** Writes out what is still in memory. */
+  flush(): void;
+}
+
+/** One line, for a writer that formats it for people. */
+export interface LogEntry {
+  readonly level: LogLevel;
+  readonly message: string;
+  readonly fields: ErrorFields;
+}
+
+/** Beyond this a reader that stopped reading costs lines, and no more memory. */
+const unreadBytesMax = 1024 * 1024;
+
+/**
+ * JSON lines, one an entry, written to `to`: a file descriptor, or a stream in tests. `base` is
+ * on every line (role, guest).
+ */
+export function createJsonLog(
+  level: LogLevel,
+  base: Readonly<Record<string, string>>,
+  to: number | DestinationStream,
+): Log {
+  const options = { dest: to as number, sync: false, maxLength: unreadBytesMax };
+  const stream = typeof to === 'number' ? pino.destination(options) : to;
+  const logger = pino(
+    {
+      level,
+      base,
+      messageKey: 'message',
+      timestamp: pino.stdTimeFunctions.isoTime,
+      formatters: { level: (label) => ({ level: label }) },
+    },
+    stream,
+  );
+  return {
+    error: (message, fields) => logger.error(fields ?? {}, message),
+    warn: (message, fields) => logger.warn(fields ?? {}, message),
+    info: (message, fields) => logger.info(fields ?? {}, message),
+    debug: (message, fields) => logger.debug(fields ?? {}, message),
+    flush: () => flushStream(stream),
+  };
+}
+
+/** The same for people: `write` gets each entry that `level` lets through. */
+export function createEntryLog(level: LogLevel, write: (entry: LogEntry) => void): Log {
+  const order: readonly LogLevel[] = ['error', 'warn', 'info', 'debug'];
+  const at = (own: LogLevel) => (message: string, fields?: ErrorFields) => {
+    if (order.indexOf(own) > order.indexOf(level)) return;
+    write({ level: own, message, fields: fields ?? {} });
+  };
+  const methods = { error: at('error'), warn: at('warn'), info: at('info'), debug: at('debug') };
+  return { ...methods, flush: () => {} };
+}
+
+function flushStream(stream: DestinationStream): void {
+  if (!('flushSync' in stream) || typeof stream.flushSync !== 'function') return;
+  try {
+    stream.flushSync();
+  } catch {
+    // The reader is gone, or the descriptor never opened: there is nobody left to tell.
+  }
+}

@@ -1,0 +1,100 @@
+import { type Clock, monotonicClock } from '../clock.ts';
+import type { LogSection } from '../config/schema.ts';
+import { entryLine } from './entry-line.ts';
+import { EventHub, type OnTimedEvent } from './event-hub.ts';
+import { logEvent } from './event-log.ts';
+import type { EmitEvent } from './events.ts';
+import { EventsFile } from './events-file.ts';
+import { createEntryLog, createJsonLog, type Log } from './log.ts';
+import { Progress } from './progress.ts';
+import { Terminal, type TerminalStream } from './terminal.ts';
+
+/** Everything by which one agent is seen from outside. */
+export interface Observer {
+  /** Where the agent's code sends its events. Never throws. */
+  readonly emit: EmitEvent;
+  /** For what is no event: start, stop. */
+  readonly log: Log;
+  /** Hears every event from now on; returns how to stop. */
+  subscribe(listener: OnTimedEvent): () => void;
+  /** Writes out what is waiting and stops; the status line goes. */
+  close(): Promise<void>;
+}
+
+export interface ObserverOptions {
+  readonly log: LogSection;
+  /** On every JSON line, for example `{ role: 'primary', guest: 'lab' }`. */
+  readonly base: Readonly<Record<string, string>>;
+  readonly stream?: TerminalStream & { readonly fd?: number };
+  readonly clock?: Clock;
+}
+
+const statusEveryMs = 250;
+/** After 3 s without news the status line goes: it would show what is no longer so. */
+const silentCountMax = 12;
+const recordEveryMs = 5_000;
+const writeUnderWayMs = 20;
+
+/** Throws `E_EVENTS_FILE` where the events file can't be opened. */
+export function createObserver(options: ObserverOptions): Observer {
+  const { level, format, eventsFile } = options.log;
+  const stream = options.stream ?? process.stderr;
+  const terminal = new Terminal(stream);
+  const isForPeople = format === 'pretty' || (format === 'auto' && terminal.isTTY);
+  const log = isForPeople
+    ? createEntryLog(level, (entry) =>
+        terminal.print(entryLine(entry, new Date(), terminal.isColoured)),
+      )
+    : createJsonLog(level, options.base, stream.fd ?? stream);
+
+  const hub = new EventHub(options.clock ?? monotonicClock);
+  hub.subscribe((event) => logEvent(log, event));
+  const file = openEventsFile(eventsFile, hub);
+  const stopProgress = startProgress(hub, log, isForPeople ? terminal : undefined);
+  return {
+    emit: hub.emit,
+    log,
+    subscribe: (listener) => hub.subscribe(listener),
+    close: async () => {
+      stopProgress();
+      await file?.close();
+      // A flush would overtake a write that is under way, and lines would change places.
+      await new Promise((resolve) => setTimeout(resolve, writeUnderWayMs));
+      log.flush();
+    },
+  };
+}
+
+function openEventsFile(path: string | null, hub: EventHub): EventsFile | undefined {
+  if (path === null) return undefined;
+  const file = new EventsFile(path, ({ code, message, hint }) =>
+    hub.emit({ kind: 'warning', code, message, hint }),
+  );
+  hub.subscribe((event) => file.add(event));
+  return file;
+}
+
+/** A status line on a terminal; elsewhere a record every few seconds. */
+function startProgress(hub: EventHub, log: Log, terminal: Terminal | undefined): () => void {
+  const progress = new Progress();
+  const unsubscribe = hub.subscribe((event) => progress.note(event));
+  let silentCount = 0;
+  const show = (): void => {
+    if (terminal?.isTTY) {
+      const line = progress.line();
+      silentCount = line === undefined ? silentCount + 1 : 0;
+      if (line !== undefined) terminal.status(line);
+      else if (silentCount > silentCountMax) terminal.status('');
+    } else {
+      const record = progress.record();
+      if (record !== undefined) log.info('progress', record);
+    }
+  };
+  const timer = setInterval(show, terminal?.isTTY ? statusEveryMs : recordEveryMs);
+  timer.unref();
+  return () => {
+    unsubscribe();
+    clearInterval(timer);
+    terminal?.status('');
+  };
+}

@@ -1,0 +1,164 @@
+/**
+ * Control messages with JSON bodies. The session, the term and the epoch are in the header.
+ */
+
+import { bounds } from '../bounds.ts';
+import type { GeneralCodec } from '../codec/codec-settings.ts';
+import { type BlockBytes, type BlockHash, blockBytesChoices } from '../codec/codec-settings.ts';
+import type { GuestDescription } from '../guest/guest.ts';
+import { type Epoch, epoch, type SessionId, sessionId, type Term, term } from '../ids.ts';
+import { JsonFields, jsonBody } from './json-fields.ts';
+
+/** What the two sides speak above frames. Sides with different numbers refuse each other. */
+export const protocolVersion = 1;
+
+/** Primary → backup: asks for the session that the header names. */
+export interface Hello {
+  readonly kind: 'hello';
+  readonly protocol: number;
+  /** 16 hex digits, drawn when the primary's process starts. */
+  readonly agent: string;
+  readonly guestName: string;
+  /** 16 hex digits that name this run of the guest: the same after a restart of its agent. */
+  readonly instance: string;
+  /** Secret of the block hash, 384 hex digits (192 bytes). */
+  readonly secret: string;
+  readonly hash: BlockHash;
+  readonly blockBytes: BlockBytes;
+  readonly generalCodec: GeneralCodec;
+  /** Size of the data stream's window; the receiver makes room for as much. */
+  readonly windowBytes: number;
+  readonly description: GuestDescription;
+}
+
+/** Backup → primary: the session is agreed; the data stream may begin at sequence 1. */
+export interface Welcome {
+  readonly kind: 'welcome';
+  readonly protocol: number;
+  readonly agent: string;
+  /** The whole epoch that the backup holds. */
+  readonly holds: Held | null;
+  /** Pages in a region of the digests that bring it level. */
+  readonly regionPages: number;
+}
+
+export interface Held {
+  readonly session: SessionId;
+  readonly epoch: Epoch;
+  readonly term: Term;
+}
+
+/** Backup → primary: no session, and why. */
+export interface Refuse {
+  readonly kind: 'refuse';
+  readonly code: string;
+  readonly message: string;
+  readonly hint: string;
+}
+
+/** Backup → primary: the header's epoch is applied and will survive a crash of the agent. */
+export interface Ack {
+  readonly kind: 'ack';
+  readonly epoch: Epoch;
+}
+
+/** Backup → primary: the header's epoch was not applied; the session must begin anew. */
+export interface Resync {
+  readonly kind: 'resync';
+  readonly epoch: Epoch;
+  readonly code: string;
+  readonly reason: string;
+}
+
+/** Primary → backup: the silence to come is no death; do not take over. */
+export interface StandDown {
+  readonly kind: 'stand-down';
+  readonly agent: string;
+  readonly reason: string;
+}
+
+export type ControlMessage = Hello | Welcome | Refuse | Ack | Resync | StandDown;
+
+export function encodeControlBody(message: ControlMessage): Uint8Array {
+  // The kind and the epoch are in the header: what is said once can't contradict itself.
+  const { kind: _kind, ...rest } = message;
+  if ('epoch' in rest) {
+    const { epoch: _epoch, ...body } = rest;
+    return jsonBody(body);
+  }
+  return jsonBody(rest);
+}
+
+/** `epochOfFrame` is the header's. Throws `E_FRAME_CORRUPT` naming the field. */
+export function decodeControlBody(
+  kind: ControlMessage['kind'],
+  epochOfFrame: Epoch,
+  body: Uint8Array,
+): ControlMessage {
+  const fields = JsonFields.parse(body, kind);
+  switch (kind) {
+    case 'hello':
+      return readHello(fields);
+    case 'welcome':
+      return readWelcome(fields);
+    case 'refuse': {
+      const code = fields.text('code', 64);
+      return { kind, code, message: fields.text('message'), hint: fields.text('hint') };
+    }
+    case 'ack':
+      return { kind, epoch: epochOfFrame };
+    case 'resync': {
+      const code = fields.text('code', 64);
+      return { kind, epoch: epochOfFrame, code, reason: fields.text('reason') };
+    }
+    case 'stand-down':
+      return { kind, agent: fields.hex('agent', 16), reason: fields.text('reason') };
+  }
+}
+
+function readHello(fields: JsonFields): Hello {
+  return {
+    kind: 'hello',
+    // First, so that another release is told apart before anything else is judged.
+    protocol: fields.integer('protocol', 1, 0xffff),
+    agent: fields.hex('agent', 16),
+    guestName: fields.text('guestName', 63),
+    instance: fields.hex('instance', 16),
+    secret: fields.hex('secret', 384),
+    hash: fields.oneOf('hash', ['xxh3', 'xxh64']),
+    blockBytes: fields.oneOf('blockBytes', blockBytesChoices),
+    generalCodec: fields.oneOf('generalCodec', ['lz4', 'gzip', 'none']),
+    windowBytes: fields.integer('windowBytes', bounds.windowBytesMin, bounds.windowBytesMax),
+    description: readDescription(fields.object('description')),
+  };
+}
+
+function readWelcome(fields: JsonFields): Welcome {
+  const holds = fields.objectOrNull('holds');
+  return {
+    kind: 'welcome',
+    protocol: fields.integer('protocol', 1, 0xffff),
+    agent: fields.hex('agent', 16),
+    holds: holds === null ? null : readHeld(holds),
+    regionPages: fields.integer('regionPages', 1, 2 ** 20),
+  };
+}
+
+function readHeld(fields: JsonFields): Held {
+  return {
+    session: sessionId(fields.hex('session', 16)),
+    epoch: epoch(fields.integer('epoch', 0, Number.MAX_SAFE_INTEGER)),
+    term: term(fields.integer('term', 0, Number.MAX_SAFE_INTEGER)),
+  };
+}
+
+function readDescription(fields: JsonFields): GuestDescription {
+  return {
+    memoryBytes: fields.integer('memoryBytes', 4096, 2 ** 46),
+    vcpus: fields.integer('vcpus', 1, 4096),
+    machine: fields.text('machine', 100),
+    accelerator: fields.text('accelerator', 100),
+    qemuVersion: fields.text('qemuVersion', 100),
+    devicesDigest: fields.text('devicesDigest', 100),
+  };
+}

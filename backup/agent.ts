@@ -1,0 +1,375 @@
+import type { TermClaims } from '../shared/arbiter/term-claims.ts';
+import type { TermRecord } from '../shared/arbiter/term-record.ts';
+import type { Clock } from '../shared/clock.ts';
+import type { CodecSettings } from '../shared/codec/codec-settings.ts';
+import { isUnderstudyError, UnderstudyError } from '../shared/errors.ts';
+import type { Guest } from '../shared/guest/guest.ts';
+import {
+  type Epoch,
+  epoch,
+  type GuestName,
+  type SessionId,
+  type Term,
+  term,
+} from '../shared/ids.ts';
+import { Mailbox } from '../shared/mailbox.ts';
+import type { EmitEvent } from '../shared/observe/events.ts';
+import { ControlChannel, type Incoming } from '../shared/transport/control-channel.ts';
+import type { Transport } from '../shared/transport/transport.ts';
+import type { Hello } from '../shared/wire/control-body.ts';
+import {
+  type BackupEffect,
+  type BackupEvent,
+  type BackupOutcome,
+  type BackupState,
+  initialBackupState,
+  type Peer,
+  stepBackup,
+} from './machine.ts';
+import { answerDigests } from './session/digest-answers.ts';
+import { checkHello, refusal } from './session/greeting.ts';
+import { ReplicaSession } from './session/replica-session.ts';
+import type { ReplicaStore } from './store/replica-store.ts';
+import { takeOver } from './takeover.ts';
+import type { WarmStandby } from './warm-standby.ts';
+
+export interface BackupParts {
+  readonly guestName: GuestName;
+  readonly store: ReplicaStore;
+  readonly standby: WarmStandby;
+  readonly transport: Transport;
+  readonly clock: Clock;
+  readonly emit: EmitEvent;
+  /** 16 hex digits, drawn when the process started. */
+  readonly agentId: string;
+  readonly settings: BackupSettings;
+  readonly progress: BackupProgress;
+  readonly peer: PeerWatch;
+  readonly claims: TermClaims;
+}
+
+export interface BackupSettings {
+  readonly takeoverEnabled: boolean;
+  readonly verifyAtTakeover: 'full' | 'recorded';
+}
+
+export interface BackupProgress {
+  show(activity: 'standing-by' | 'synchronising' | 'protecting' | 'taking-over' | 'running'): void;
+  acked(epoch: Epoch): void;
+}
+
+/** Signs of life of the primary. */
+export interface PeerWatch {
+  /** Expects them from now on, from this agent: silence from here on counts. */
+  expect(agent: string): void;
+  /** Something of it came by another way than its heartbeats. */
+  heard(): void;
+  /** Expects nothing any more. */
+  rest(): void;
+  /** Heard within the limit. */
+  readonly alive: boolean;
+  readonly lastHeardAtMs: number;
+  onSilent(listener: () => void): () => void;
+}
+
+/** How the agent ended; `guest` is the one that runs here, if any. */
+export interface BackupResult {
+  readonly outcome: BackupOutcome;
+  readonly guest: Guest | undefined;
+}
+
+const mailboxCapacity = 10_000;
+
+/** Runs the backup's state machine: posts what happens as events, executes effects. */
+export class BackupAgent {
+  readonly #parts: BackupParts;
+  readonly #mailbox = new Mailbox<BackupEvent>(mailboxCapacity);
+  readonly #control: ControlChannel;
+  readonly #greetings = new Map<SessionId, { hello: Hello; incoming: Incoming }>();
+  #state: BackupState = initialBackupState;
+  #session: ReplicaSession | undefined;
+  /** Run of the guest whose epoch the store holds, as far as this process knows. */
+  #heldFrom: string | undefined;
+  #guest: Guest | undefined;
+  #silentAtMs = 0;
+  #takeoverTerm: Term = term(0);
+  readonly #ended = new AbortController();
+  #fatal: unknown = new Error('the mailbox closed before the agent finished');
+
+  constructor(parts: BackupParts) {
+    this.#parts = parts;
+    this.#control = new ControlChannel(parts.transport, parts.guestName, 'backup');
+  }
+
+  /** Stands by, and takes over when the time comes, until something ends it. */
+  async run(stop: AbortSignal): Promise<BackupResult> {
+    const { peer, standby, clock } = this.#parts;
+    const onStop = () => this.#mailbox.post({ kind: 'stop' });
+    stop.addEventListener('abort', onStop, { once: true });
+    if (stop.aborted) onStop();
+    const listening = this.#control.listen(
+      (incoming) => this.#onMessage(incoming),
+      (error) => this.#warn(error),
+    );
+    const releaseWatch = peer.onSilent(() => {
+      this.#silentAtMs = clock.nowMs();
+      this.#mailbox.post({ kind: 'peer-silent' });
+    });
+    this.#parts.progress.show('standing-by');
+    try {
+      for (;;) {
+        const event = await this.#mailbox.next();
+        if (event === undefined) throw this.#fatal;
+        const outcome = await this.#step(event);
+        if (outcome !== undefined) return { outcome, guest: this.#guest };
+      }
+    } finally {
+      this.#mailbox.close();
+      this.#ended.abort(new Error('the agent has ended'));
+      stop.removeEventListener('abort', onStop);
+      listening.unsubscribe();
+      releaseWatch();
+      await this.#session?.close();
+      if (this.#guest === undefined) await standby.discard();
+    }
+  }
+
+  async #step(event: BackupEvent): Promise<BackupOutcome | undefined> {
+    const before = this.#state;
+    const { settings } = this.#parts;
+    const { state, effects } = stepBackup(before, event, settings);
+    this.#state = state;
+    if (event.kind === 'committed' && 'peer' in state) this.#heldFrom = state.peer.instance;
+    if (state.name !== before.name) this.#announce(before, state, event);
+    for (const effect of effects) {
+      const outcome = await this.#execute(effect);
+      if (outcome !== undefined) return outcome;
+    }
+    return undefined;
+  }
+
+  async #execute(effect: BackupEffect): Promise<BackupOutcome | undefined> {
+    switch (effect.kind) {
+      case 'welcome':
+        await this.#welcome(effect.peer);
+        return undefined;
+      case 'refuse': {
+        const greeting = this.#greetings.get(effect.peer.session);
+        this.#greetings.delete(effect.peer.session);
+        greeting?.incoming.answer(refusal(effect.reason));
+        return undefined;
+      }
+      case 'acknowledge': {
+        const { session, epoch } = effect;
+        this.#control.send({ session, term: this.#term }, { kind: 'ack', epoch });
+        this.#parts.progress.acked(epoch);
+        return undefined;
+      }
+      case 'ask-new-session': {
+        const { session, cause } = effect;
+        const code = 'E_EPOCH_FAILED';
+        const held = this.#parts.store.holds()?.epoch ?? epoch(0);
+        const about = { session, term: this.#term };
+        this.#control.send(about, { kind: 'resync', epoch: held, code, reason: cause });
+        return undefined;
+      }
+      case 'claim':
+        await this.#session?.close();
+        // Not awaited: whoever greets meanwhile gets an answer.
+        this.#claim().catch((error: unknown) => {
+          if (!this.#ended.signal.aborted) this.#crash(error);
+        });
+        return undefined;
+      case 'resume-guest':
+        await this.#resumeGuest();
+        return undefined;
+      case 'finish':
+        return effect.outcome;
+    }
+  }
+
+  get #term(): Term {
+    return this.#session?.about.term ?? term(0);
+  }
+
+  #onMessage(incoming: Incoming): void {
+    const { message, session } = incoming;
+    switch (message.kind) {
+      case 'hello':
+        this.#onHello(incoming, message);
+        return;
+      case 'stand-down':
+        this.#mailbox.post({ kind: 'stood-down', agent: message.agent, reason: message.reason });
+        return;
+      case 'region-digests-request':
+      case 'page-digests-request':
+        if (this.#session?.about.session !== session) return;
+        answerDigests(this.#session, message, incoming).catch((error: unknown) =>
+          this.#onSessionError(session, error),
+        );
+        return;
+      case 'verify-request':
+        if (this.#session?.about.session === session) {
+          this.#session.verify(message.epoch, incoming);
+        }
+        return;
+      default:
+    }
+  }
+
+  #onHello(incoming: Incoming, hello: Hello): void {
+    const { guestName, standby, peer, store } = this.#parts;
+    const refused = checkHello(hello, guestName, standby.description);
+    if (refused !== undefined) {
+      this.#warn(new UnderstudyError(refused.code, refused.message, { hint: refused.hint }));
+      incoming.answer(refused);
+      return;
+    }
+    this.#greetings.set(incoming.session, { hello, incoming });
+    this.#mailbox.post({
+      kind: 'hello',
+      peer: { agent: hello.agent, instance: hello.instance, session: incoming.session },
+      peerAlive: peer.alive,
+      whole: store.holds() !== null && this.#heldFrom === hello.instance,
+    });
+  }
+
+  async #welcome(peer: Peer): Promise<void> {
+    const greeting = this.#greetings.get(peer.session);
+    this.#greetings.clear();
+    if (greeting === undefined) return;
+    const { hello, incoming } = greeting;
+    await this.#session?.close();
+    const { store, transport, clock, guestName, emit } = this.#parts;
+    const settings: CodecSettings = {
+      pageCount: store.ram.pageCount,
+      blockBytes: hello.blockBytes,
+      hash: hello.hash,
+      secret: Buffer.from(hello.secret, 'hex'),
+    };
+    const about = { session: incoming.session, term: incoming.term };
+    this.#session = await ReplicaSession.open({
+      ...{ about, settings, store, transport, clock, guestName, emit },
+      windowBytes: hello.windowBytes,
+      onCommitted: (committed) => {
+        const ramDigest = committed.ramDigest.toString(16).padStart(16, '0');
+        const { epoch, pages, bytes, applyMs } = committed;
+        const { session } = about;
+        emit({ kind: 'commit', epoch, session, pages, bytes, applyMs, ramDigest });
+        this.#parts.peer.heard();
+        this.#mailbox.post({ kind: 'committed', session, epoch });
+      },
+      onOlderEpochGivenUp: () =>
+        this.#mailbox.post({ kind: 'older-epoch-given-up', session: about.session }),
+      onFailed: (error) => this.#onSessionError(about.session, error),
+    });
+    this.#parts.peer.expect(peer.agent);
+    incoming.answer(this.#session.welcome(this.#parts.agentId));
+  }
+
+  /** The store is at its last whole epoch; the primary opens another session. */
+  #onSessionError(session: SessionId, error: unknown): void {
+    if (!isUnderstudyError(error)) {
+      this.#crash(error);
+      return;
+    }
+    this.#warn(error);
+    this.#mailbox.post({ kind: 'epoch-failed', session, cause: `${error.code}: ${error.message}` });
+  }
+
+  async #claim(): Promise<void> {
+    const { claims, store, emit } = this.#parts;
+    const held = store.holds();
+    // Only the epoch that the protected term is about covers what the guest has said.
+    const mayFollow = (latest: TermRecord | null): boolean =>
+      held !== null && latest?.mode === 'protected' && latest.session === held.session;
+    const mode = 'solo';
+    const baseEpoch = held?.epoch ?? epoch(0);
+    const what = { mode, session: null, baseEpoch, mayFollow } as const;
+    const outcome = await claims.claim(what, this.#ended.signal);
+    if (outcome.won) {
+      this.#takeoverTerm = outcome.term;
+      emit({ kind: 'term', term: outcome.term, mode });
+      this.#mailbox.post({ kind: 'claim-won' });
+    } else {
+      this.#mailbox.post({ kind: 'claim-lost', holder: outcome.latest?.holder ?? 'nobody' });
+    }
+  }
+
+  async #resumeGuest(): Promise<void> {
+    const { store, standby, clock, emit, peer, settings } = this.#parts;
+    const { lastHeardAtMs } = peer;
+    peer.rest();
+    try {
+      const { verifyAtTakeover } = settings;
+      const silentAtMs = this.#silentAtMs;
+      const { guest, done } = await takeOver({
+        ...{ store, standby, clock, lastHeardAtMs, silentAtMs, verifyAtTakeover },
+        term: this.#takeoverTerm,
+      });
+      this.#guest = guest;
+      emit({ kind: 'takeover', ...done });
+      this.#mailbox.post({ kind: 'resumed', epoch: done.epoch });
+    } catch (error) {
+      if (!isUnderstudyError(error)) {
+        this.#crash(error);
+        return;
+      }
+      const { code, message, hint } = error;
+      emit({ kind: 'error', code, message, hint });
+      this.#mailbox.post({ kind: 'takeover-failed', code });
+    }
+  }
+
+  #announce(before: BackupState, state: BackupState, event: BackupEvent): void {
+    const { emit, progress, peer } = this.#parts;
+    const cause = causeOf(event);
+    emit({ kind: 'state', role: 'backup', from: before.name, to: state.name, cause });
+    if (state.name === 'waiting') peer.rest();
+    if (state.name === 'stopped') return;
+    const activities = {
+      waiting: 'standing-by',
+      synchronising: 'synchronising',
+      protecting: 'protecting',
+      'taking-over': 'taking-over',
+    } as const;
+    progress.show(activities[state.name]);
+  }
+
+  #warn(error: unknown): void {
+    if (!isUnderstudyError(error)) {
+      this.#crash(error);
+      return;
+    }
+    const { code, message, hint } = error;
+    this.#parts.emit({ kind: 'warning', code, message, hint });
+  }
+
+  /** A broken invariant: `run` throws it, and the process ends. */
+  #crash(error: unknown): void {
+    this.#fatal = error;
+    this.#mailbox.close();
+  }
+}
+
+/** An event in words, for the one line that a transition gets. */
+function causeOf(event: BackupEvent): string {
+  switch (event.kind) {
+    case 'hello':
+      return 'a primary asks for a session';
+    case 'committed':
+      return `epoch ${event.epoch} is whole`;
+    case 'peer-silent':
+      return 'the primary is silent';
+    case 'stood-down':
+      return event.reason;
+    case 'epoch-failed':
+      return event.cause;
+    case 'takeover-failed':
+      return event.code;
+    case 'stop':
+      return 'asked to stop';
+    default:
+      return event.kind.replaceAll('-', ' ');
+  }
+}

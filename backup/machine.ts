@@ -1,0 +1,233 @@
+import type { Epoch, SessionId } from '../shared/ids.ts';
+
+/**
+ * The backup's protocol as a pure state machine: no I/O, no clock, no timer.
+ *
+ * Invariant: a takeover starts only from a whole epoch, and only while the session's primary
+ * neither stood down nor is known to run; from `taking-over` on no frame is applied and nothing
+ * is acknowledged.
+ */
+export type BackupState =
+  /** No primary that counts: none came yet, or the last one stood down. */
+  | { readonly name: 'waiting' }
+  /** A session is being brought level. `whole`: an older epoch could still be resumed. */
+  | { readonly name: 'synchronising'; readonly peer: Peer; readonly whole: boolean }
+  | { readonly name: 'protecting'; readonly peer: Peer; readonly epoch: Epoch }
+  /** Output commit's turning point: nothing is acknowledged any more. */
+  | { readonly name: 'taking-over'; readonly peer: Peer; readonly stopAsked: boolean }
+  | { readonly name: 'stopped'; readonly outcome: BackupOutcome };
+
+export interface Peer {
+  /** Drawn by a primary agent when its process starts. */
+  readonly agent: string;
+  /** Names the run of the guest: the same after a restart of its agent. */
+  readonly instance: string;
+  readonly session: SessionId;
+}
+
+export type BackupOutcome =
+  /** The operator asked the agent to end. */
+  | { readonly kind: 'released' }
+  /** The guest runs here: this side is the primary from now on. */
+  | { readonly kind: 'took-over' }
+  /** The takeover could not be completed: nothing runs. */
+  | { readonly kind: 'takeover-failed'; readonly code: string };
+
+export type BackupEvent =
+  | HelloEvent
+  | { readonly kind: 'committed'; readonly session: SessionId; readonly epoch: Epoch }
+  /** An epoch can't be applied; the primary must open another session. */
+  | { readonly kind: 'epoch-failed'; readonly session: SessionId; readonly cause: string }
+  /** A session in synchronisation gave up its older epoch to make room. */
+  | { readonly kind: 'older-epoch-given-up'; readonly session: SessionId }
+  | { readonly kind: 'stood-down'; readonly agent: string; readonly reason: string }
+  | { readonly kind: 'peer-silent' }
+  | { readonly kind: 'claim-won' }
+  | { readonly kind: 'claim-lost'; readonly holder: string }
+  | { readonly kind: 'resumed'; readonly epoch: Epoch }
+  | { readonly kind: 'takeover-failed'; readonly code: string }
+  | { readonly kind: 'stop' };
+
+/** A primary asks for a session. */
+interface HelloEvent {
+  readonly kind: 'hello';
+  readonly peer: Peer;
+  /** The present session's primary was heard within the heartbeat limit. */
+  readonly peerAlive: boolean;
+  /** The store holds a whole epoch of this very run of the guest. */
+  readonly whole: boolean;
+}
+
+export type BackupEffect =
+  | { readonly kind: 'welcome'; readonly peer: Peer }
+  | { readonly kind: 'refuse'; readonly peer: Peer; readonly reason: RefusalReason }
+  | { readonly kind: 'acknowledge'; readonly session: SessionId; readonly epoch: Epoch }
+  | { readonly kind: 'ask-new-session'; readonly session: SessionId; readonly cause: string }
+  /** Ask the arbiter for the right to run. Receiving has stopped. */
+  | { readonly kind: 'claim' }
+  | { readonly kind: 'resume-guest' }
+  | { readonly kind: 'finish'; readonly outcome: BackupOutcome };
+
+export type RefusalReason = 'other-primary-alive' | 'taking-over';
+
+export interface BackupStep {
+  readonly state: BackupState;
+  readonly effects: readonly BackupEffect[];
+}
+
+export const initialBackupState: BackupState = { name: 'waiting' };
+
+export interface BackupPolicy {
+  /** False: the operator takes over by hand. */
+  readonly takeoverEnabled: boolean;
+}
+
+/** One step. Events of a session that is over are ignored. */
+export function stepBackup(
+  state: BackupState,
+  event: BackupEvent,
+  policy: BackupPolicy,
+): BackupStep {
+  if (state.name === 'stopped') return { state, effects: [] };
+  if (event.kind === 'stop' && state.name !== 'taking-over') return finish({ kind: 'released' });
+  switch (state.name) {
+    case 'waiting':
+      return event.kind === 'hello' ? welcome(event) : { state, effects: [] };
+    case 'synchronising':
+      return stepSynchronising(state, event, policy);
+    case 'protecting':
+      return stepProtecting(state, event, policy);
+    case 'taking-over':
+      return stepTakingOver(state, event);
+  }
+}
+
+function stepSynchronising(
+  state: BackupState & { name: 'synchronising' },
+  event: BackupEvent,
+  policy: BackupPolicy,
+): BackupStep {
+  switch (event.kind) {
+    case 'hello':
+      return welcomeOrRefuse(state, event);
+    case 'older-epoch-given-up':
+      return { state: { ...state, whole: false }, effects: [] };
+    case 'committed':
+      return committed(state, event);
+    case 'epoch-failed':
+      return failed(state, event);
+    case 'stood-down':
+      return stoodDown(state, event);
+    case 'peer-silent':
+      // What is half here is no guest: wait for the primary to come back.
+      return state.whole && policy.takeoverEnabled
+        ? takeOver(state)
+        : { state: { name: 'waiting' }, effects: [] };
+    default:
+      return { state, effects: [] };
+  }
+}
+
+function stepProtecting(
+  state: BackupState & { name: 'protecting' },
+  event: BackupEvent,
+  policy: BackupPolicy,
+): BackupStep {
+  switch (event.kind) {
+    case 'hello':
+      return welcomeOrRefuse(state, event);
+    case 'committed':
+      return committed(state, event);
+    case 'epoch-failed':
+      return failed(state, event);
+    case 'stood-down':
+      return stoodDown(state, event);
+    case 'peer-silent':
+      return policy.takeoverEnabled ? takeOver(state) : { state, effects: [] };
+    default:
+      return { state, effects: [] };
+  }
+}
+
+function stepTakingOver(
+  state: BackupState & { name: 'taking-over' },
+  event: BackupEvent,
+): BackupStep {
+  switch (event.kind) {
+    case 'claim-won':
+      return { state, effects: [{ kind: 'resume-guest' }] };
+    case 'claim-lost':
+      if (state.stopAsked) return finish({ kind: 'released' });
+      return { state: { name: 'waiting' }, effects: [] };
+    case 'stop':
+      // Ending now would leave the guest running nowhere.
+      return { state: { ...state, stopAsked: true }, effects: [] };
+    case 'resumed':
+      return finish({ kind: state.stopAsked ? 'released' : 'took-over' });
+    case 'takeover-failed':
+      return finish({ kind: 'takeover-failed', code: event.code });
+    case 'hello':
+      return refuse(state, event.peer, 'taking-over');
+    default:
+      return { state, effects: [] };
+  }
+}
+
+/** Another run of the guest is no successor while the present one lives: two would run. */
+function welcomeOrRefuse(state: BackupState & { peer: Peer }, event: HelloEvent): BackupStep {
+  const other = event.peer.instance !== state.peer.instance;
+  if (other && event.peerAlive) return refuse(state, event.peer, 'other-primary-alive');
+  return welcome(event);
+}
+
+function welcome({ peer, whole }: HelloEvent): BackupStep {
+  return {
+    state: { name: 'synchronising', peer, whole },
+    effects: [{ kind: 'welcome', peer }],
+  };
+}
+
+function refuse(state: BackupState, peer: Peer, reason: RefusalReason): BackupStep {
+  return { state, effects: [{ kind: 'refuse', peer, reason }] };
+}
+
+function committed(
+  state: BackupState & { peer: Peer },
+  event: BackupEvent & { kind: 'committed' },
+): BackupStep {
+  if (event.session !== state.peer.session) return { state, effects: [] };
+  return {
+    state: { name: 'protecting', peer: state.peer, epoch: event.epoch },
+    effects: [{ kind: 'acknowledge', session: event.session, epoch: event.epoch }],
+  };
+}
+
+function failed(
+  state: BackupState & { peer: Peer },
+  event: BackupEvent & { kind: 'epoch-failed' },
+): BackupStep {
+  if (event.session !== state.peer.session) return { state, effects: [] };
+  return {
+    state,
+    effects: [{ kind: 'ask-new-session', session: event.session, cause: event.cause }],
+  };
+}
+
+function stoodDown(
+  state: BackupState & { peer: Peer },
+  event: BackupEvent & { kind: 'stood-down' },
+): BackupStep {
+  if (event.agent !== state.peer.agent) return { state, effects: [] };
+  return { state: { name: 'waiting' }, effects: [] };
+}
+
+function takeOver(state: BackupState & { peer: Peer }): BackupStep {
+  return {
+    state: { name: 'taking-over', peer: state.peer, stopAsked: false },
+    effects: [{ kind: 'claim' }],
+  };
+}
+
+function finish(outcome: BackupOutcome): BackupStep {
+  return { state: { name: 'stopped', outcome }, effects: [{ kind: 'finish', outcome }] };
+}

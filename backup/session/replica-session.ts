@@ -1,0 +1,109 @@
+import type { Clock } from '../../shared/clock.ts';
+import type { CodecSettings } from '../../shared/codec/codec-settings.ts';
+import { regionPages } from '../../shared/codec/region-digest.ts';
+import { type Epoch, epoch, type GuestName, term } from '../../shared/ids.ts';
+import type { EmitEvent } from '../../shared/observe/events.ts';
+import type { About, Incoming } from '../../shared/transport/control-channel.ts';
+import { defaultReceiveLimits } from '../../shared/transport/receive-window.ts';
+import { StreamReceiver } from '../../shared/transport/stream-receiver.ts';
+import { subjectsOf } from '../../shared/transport/subjects.ts';
+import type { Transport } from '../../shared/transport/transport.ts';
+import { protocolVersion, type Welcome } from '../../shared/wire/control-body.ts';
+import { guestHash, sessionBits } from '../../shared/wire/frame.ts';
+import { EpochDecoder } from '../decode/epoch-decoder.ts';
+import type { ReplicaStore } from '../store/replica-store.ts';
+import { type CommittedEpoch, EpochReceiver } from './epoch-receiver.ts';
+import { ReplicaVerification } from './replica-verification.ts';
+
+export interface ReplicaSessionParts {
+  readonly about: About;
+  readonly settings: CodecSettings;
+  readonly windowBytes: number;
+  readonly store: ReplicaStore;
+  readonly transport: Transport;
+  readonly clock: Clock;
+  readonly guestName: GuestName;
+  readonly emit: EmitEvent;
+  onCommitted(committed: CommittedEpoch): void;
+  /** The store had to give up the older epoch to make room for a synchronisation. */
+  onOlderEpochGivenUp(): void;
+  /** Called once; nothing is received afterwards. */
+  onFailed(error: unknown): void;
+}
+
+/** The backup's end of one session: from its stream to the store. */
+export class ReplicaSession {
+  readonly about: About;
+  readonly #parts: ReplicaSessionParts;
+  readonly #prepared: Promise<unknown>;
+  readonly #receiver: EpochReceiver;
+  readonly #stream: StreamReceiver;
+  readonly #verification: ReplicaVerification;
+  #last: Epoch = epoch(0);
+
+  private constructor(parts: ReplicaSessionParts, decoder: EpochDecoder) {
+    this.about = parts.about;
+    this.#parts = parts;
+    const { about, store, settings, transport, clock, guestName, windowBytes } = parts;
+    this.#receiver = new EpochReceiver(about, store, decoder);
+    this.#prepared = store.prepareSession(settings);
+    this.#prepared.catch((error: unknown) => parts.onFailed(error));
+    const { emit } = parts;
+    const onFailed = (error: unknown) => parts.onFailed(error);
+    this.#verification = new ReplicaVerification({ store, clock, emit, onFailed });
+    const subjects = subjectsOf(guestName);
+    this.#stream = new StreamReceiver({
+      transport,
+      dataSubject: subjects.data,
+      creditSubject: subjects.credit,
+      guest: guestHash(guestName),
+      session: sessionBits(about.session),
+      clock,
+      limits: { ...defaultReceiveLimits, windowBytes },
+      handler: async (frame) => {
+        await this.#prepared;
+        const held = store.holds() !== null;
+        const committed = await this.#receiver.handle(frame);
+        if (committed !== undefined) this.#committed(committed);
+        else if (held && store.holds() === null) parts.onOlderEpochGivenUp();
+      },
+      onBroken: (error) => parts.onFailed(error),
+    });
+  }
+
+  /** Starts to receive, and to digest RAM under the session's secret. */
+  static async open(parts: ReplicaSessionParts): Promise<ReplicaSession> {
+    return new ReplicaSession(parts, await EpochDecoder.create(parts.settings));
+  }
+
+  welcome(agent: string): Welcome {
+    const held = this.#parts.store.holds();
+    const holds =
+      held === null ? null : { session: held.session, epoch: held.epoch, term: term(held.term) };
+    return { kind: 'welcome', protocol: protocolVersion, agent, holds, regionPages };
+  }
+
+  /** Compares RAM with what was written, for the primary, once `number` is committed. */
+  verify(number: Epoch, incoming: Incoming): void {
+    this.#verification.ask(number, this.#last, incoming);
+  }
+
+  #committed(committed: CommittedEpoch): void {
+    this.#last = committed.epoch;
+    this.#verification.committed(committed.epoch);
+    this.#parts.onCommitted(committed);
+  }
+
+  /** Digest of each page of RAM, once they are known: a live view. */
+  async pageDigests(): Promise<BigUint64Array> {
+    await this.#prepared;
+    return this.#parts.store.pageDigests();
+  }
+
+  /** Receives nothing any more; resolves when the store is at rest, at a whole epoch. */
+  async close(): Promise<void> {
+    await this.#stream.close();
+    await this.#prepared.catch(() => {});
+    this.#receiver.close();
+  }
+}

@@ -1,0 +1,396 @@
+import { isUnderstudyError } from '../shared/errors.ts';
+import type { GuestEvent } from '../shared/guest/guest.ts';
+import { type Epoch, type SessionId, sessionId } from '../shared/ids.ts';
+import { Mailbox } from '../shared/mailbox.ts';
+import { type About, ControlChannel, type Incoming } from '../shared/transport/control-channel.ts';
+import { defaultSendLimits } from '../shared/transport/send-window.ts';
+import { StreamSender } from '../shared/transport/stream-sender.ts';
+import { subjectsOf } from '../shared/transport/subjects.ts';
+import { guestHash, sessionBits } from '../shared/wire/frame.ts';
+import { activityOf, causeOf } from './cause.ts';
+import { Greeter } from './greeter.ts';
+import {
+  initialPrimaryState,
+  type PrimaryEffect,
+  type PrimaryEvent,
+  type PrimaryOutcome,
+  type PrimaryState,
+  stepPrimary,
+} from './machine.ts';
+import type { PrimaryParts } from './parts.ts';
+import { Session } from './session/session.ts';
+import { watchForStandstill } from './standstill.ts';
+import { describe, TermHolder, type TermWish } from './term-holder.ts';
+
+interface OpenSession {
+  readonly id: SessionId;
+  readonly secret: Uint8Array;
+  /** Undefined until its first task. */
+  readonly session: Session | undefined;
+}
+
+/** Epochs captured and not acknowledged: one is applied while the next is taken. */
+const epochsInFlightMax = 2;
+const mailboxCapacity = 10_000;
+
+/**
+ * Runs the primary's state machine: posts what happens as events, executes effects. Everything
+ * that touches the guest runs inside one task at a time.
+ */
+export class PrimaryAgent {
+  readonly #parts: PrimaryParts;
+  readonly #mailbox = new Mailbox<PrimaryEvent>(mailboxCapacity);
+  readonly #control: ControlChannel;
+  #state: PrimaryState = initialPrimaryState;
+  readonly #greeter: Greeter;
+  #session: OpenSession | undefined;
+  /** The guest task under way, if any: it always leaves the guest running. */
+  #task: Promise<void> = Promise.resolve();
+  #greeting = false;
+  #held: boolean;
+  readonly #terms: TermHolder;
+  readonly #ended = new AbortController();
+  #intervalTimer: NodeJS.Timeout | undefined;
+  readonly #warned = new Set<string>();
+  #fatal: unknown = new Error('the mailbox closed before the agent finished');
+
+  constructor(parts: PrimaryParts) {
+    this.#parts = parts;
+    this.#control = new ControlChannel(parts.transport, parts.guest.name, 'primary');
+    this.#held = parts.held;
+    this.#terms = new TermHolder({ ...parts, guest: parts.guest.name });
+    this.#greeter = new Greeter({ ...parts, control: this.#control });
+  }
+
+  /**
+   * Protects the guest until something ends it. The guest runs on afterwards, except where the
+   * outcome says otherwise; the caller detaches from it.
+   */
+  async run(stop: AbortSignal): Promise<PrimaryOutcome> {
+    const { guest, backup } = this.#parts;
+    const post = (event: PrimaryEvent) => this.#mailbox.post(event);
+    const onStop = () => post({ kind: 'stop' });
+    stop.addEventListener('abort', onStop, { once: true });
+    const releases = [
+      guest.onEvent((event) => this.#onGuestEvent(event)),
+      backup.onSilent(() => this.#breakSession('the backup is silent')),
+      watchForStandstill(this.#parts.clock, () => this.#lookForHigherTerm()),
+    ];
+    const listening = this.#control.listen(
+      (incoming) => this.#onMessage(incoming),
+      (error) => this.#warn(error),
+    );
+    try {
+      post({ kind: 'start' });
+      if (stop.aborted) onStop();
+      for (;;) {
+        const event = await this.#mailbox.next();
+        if (event === undefined) throw this.#fatal;
+        const outcome = await this.#step(event);
+        if (outcome !== undefined) return outcome;
+      }
+    } finally {
+      this.#mailbox.close();
+      this.#ended.abort(new Error('the agent has ended'));
+      clearTimeout(this.#intervalTimer);
+      stop.removeEventListener('abort', onStop);
+      listening.unsubscribe();
+      for (const release of releases) release();
+      this.#session?.session?.close('the agent ends');
+      await this.#task;
+    }
+  }
+
+  /** What the guest said waits for a checkpoint: one before its time would help. */
+  checkpointSoon(): void {
+    this.#mailbox.post({ kind: 'interval-passed' });
+  }
+
+  async #step(event: PrimaryEvent): Promise<PrimaryOutcome | undefined> {
+    const before = this.#state;
+    const { state, effects } = stepPrimary(before, event, epochsInFlightMax);
+    this.#state = state;
+    if (state.name !== before.name) this.#announce(before, state, event);
+    for (const effect of effects) {
+      const outcome = await this.#execute(effect);
+      if (outcome !== undefined) return outcome;
+    }
+    return undefined;
+  }
+
+  async #execute(effect: PrimaryEffect): Promise<PrimaryOutcome | undefined> {
+    switch (effect.kind) {
+      case 'claim-solo':
+        this.#claim({ mode: 'solo' });
+        return undefined;
+      case 'claim-protected': {
+        const { session, epoch: baseEpoch } = effect;
+        this.#claim({ mode: 'protected', session, baseEpoch });
+        return undefined;
+      }
+      case 'release-output':
+        this.#parts.output.acknowledged(effect.epoch);
+        return undefined;
+      case 'free-output':
+        this.#parts.output.releaseAll();
+        // A guest that was just started has waited for the right to run.
+        if (this.#held) await this.#parts.guest.resume();
+        this.#held = false;
+        this.#terms.guestRuns();
+        return undefined;
+      case 'drop-output':
+        this.#parts.output.drop();
+        return undefined;
+      case 'greet':
+        this.#greet().catch((error: unknown) => this.#crash(error));
+        return undefined;
+      case 'synchronise':
+        this.#runTask(effect.session, async (session) => {
+          const first = await session.synchronise();
+          this.#parts.progress.captured(first);
+        });
+        return undefined;
+      case 'start-interval':
+        clearTimeout(this.#intervalTimer);
+        this.#intervalTimer = setTimeout(
+          () => this.#mailbox.post({ kind: 'interval-passed' }),
+          this.#parts.settings.intervalMs,
+        );
+        return undefined;
+      case 'checkpoint': {
+        const { session: id, epoch: number } = effect;
+        this.#runTask(id, async (session) => {
+          await session.checkpoint(number);
+          this.#parts.progress.captured(number);
+          this.#mailbox.post({ kind: 'published', session: id, epoch: number });
+        });
+        return undefined;
+      }
+      case 'close-session':
+        clearTimeout(this.#intervalTimer);
+        this.#session?.session?.close(effect.cause);
+        this.#session = undefined;
+        // A checkpoint that is being taken sets its barrier before the next session's first one.
+        await this.#task;
+        this.#parts.output.sessionEnded();
+        return undefined;
+      case 'stand-down': {
+        await this.#task;
+        await this.#terms.leaveProtection().catch((error: unknown) => this.#warn(error));
+        const about = { session: this.#session?.id ?? noSession, term: this.#terms.term };
+        const { agentId: agent, transport } = this.#parts;
+        this.#control.send(about, { kind: 'stand-down', agent, reason: effect.reason });
+        await transport.flush().catch(() => {});
+        return undefined;
+      }
+      case 'stop-guest':
+        await this.#task;
+        if (this.#held) await this.#parts.discardHeldGuest();
+        else await this.#parts.guest.pause();
+        return undefined;
+      case 'finish':
+        return effect.outcome;
+    }
+  }
+
+  /** One guest task after the other; an error ends its session, not the agent. */
+  #runTask(id: SessionId, work: (session: Session) => Promise<void>): void {
+    this.#task = this.#task.then(async () => {
+      try {
+        if (this.#session?.id !== id) return;
+        await work(await this.#openSession(id));
+      } catch (error) {
+        if (!isUnderstudyError(error)) {
+          this.#crash(error);
+          return;
+        }
+        // What a closed session still throws was announced by what closed it.
+        if (this.#session?.id === id) this.#warn(error);
+        this.#mailbox.post({ kind: 'broken', session: id, cause: error.message });
+      }
+    });
+  }
+
+  /** A broken invariant: `run` throws it, and the process ends. */
+  #crash(error: unknown): void {
+    this.#fatal = error;
+    this.#mailbox.close();
+  }
+
+  async #openSession(id: SessionId): Promise<Session> {
+    const opening = this.#session!;
+    if (opening.session !== undefined) return opening.session;
+    const { guest, tracker, transport, clock, emit, settings } = this.#parts;
+    const about: About = { session: id, term: this.#terms.term };
+    const { encoder, digester } = await this.#parts.openCodec(opening.secret);
+    const subjects = subjectsOf(guest.name);
+    const sender = new StreamSender({
+      transport,
+      dataSubject: subjects.data,
+      creditSubject: subjects.credit,
+      guest: guestHash(guest.name),
+      session: sessionBits(id),
+      term: this.#terms.term,
+      clock,
+      limits: { ...defaultSendLimits, windowBytes: settings.windowBytes },
+      onBroken: (error) =>
+        this.#mailbox.post({ kind: 'broken', session: id, cause: error.message }),
+      onStalled: (error) => {
+        if (error !== undefined) this.#warn(error);
+      },
+    });
+    const { baselineEveryEpochs, verifyEveryEpochs } = settings;
+    const session = new Session({
+      ...{ about, guest, tracker, encoder, digester, sender, control: this.#control, clock, emit },
+      output: this.#parts.output,
+      ...{ baselineEveryEpochs, verifyEveryEpochs },
+      onFailed: (error) => {
+        this.#warn(error);
+        this.#mailbox.post({ kind: 'broken', session: id, cause: error.message });
+      },
+    });
+    this.#session = { ...opening, session };
+    return session;
+  }
+
+  /** Says HELLO until a backup answers. */
+  async #greet(): Promise<void> {
+    if (this.#greeting) return;
+    this.#greeting = true;
+    try {
+      while (this.#state.name === 'joining') {
+        const retryMs = await this.#greetOnce();
+        if (retryMs === undefined) return;
+        await new Promise((resolve) => setTimeout(resolve, retryMs));
+      }
+    } finally {
+      this.#greeting = false;
+    }
+  }
+
+  /** Returns after how long to say it again; undefined where the answer settles it. */
+  async #greetOnce(): Promise<number | undefined> {
+    const answer = await this.#greeter.greet(this.#terms.term);
+    if (this.#state.name !== 'joining') return undefined;
+    switch (answer.kind) {
+      case 'welcomed': {
+        const { session, secret, backupAgent } = answer;
+        this.#session = { id: session, secret, session: undefined };
+        this.#warned.clear();
+        this.#parts.backup.expect(backupAgent, session);
+        this.#mailbox.post({ kind: 'welcomed', session });
+        return undefined;
+      }
+      case 'refused':
+        this.#mailbox.post(answer);
+        return undefined;
+      case 'later':
+        this.#warn(answer.error);
+        return answer.retryMs;
+    }
+  }
+
+  /** Whoever stood still may have been taken over: it looks before it is told. */
+  #lookForHigherTerm(): void {
+    this.#terms.latestOfOther(this.#ended.signal).then(
+      (latest) => {
+        if (latest !== null) this.#mailbox.post({ kind: 'superseded', by: describe(latest) });
+      },
+      (error: unknown) => {
+        if (!this.#ended.signal.aborted) this.#crash(error);
+      },
+    );
+  }
+
+  /** Pursues a claim until it is decided; the outcome comes as an event. */
+  #claim(wish: TermWish): void {
+    this.#terms.claim(wish, this.#ended.signal).then(
+      (outcome) => {
+        if (!outcome.won) this.#mailbox.post({ kind: 'superseded', by: describe(outcome.latest) });
+        else if (wish.mode === 'solo') this.#mailbox.post({ kind: 'term-won', mode: 'solo' });
+        else {
+          const { mode, session } = wish;
+          if (this.#session?.id === session) this.#session.session?.enterTerm(outcome.term);
+          this.#mailbox.post({ kind: 'term-won', mode, session });
+        }
+      },
+      (error: unknown) => {
+        if (!this.#ended.signal.aborted) this.#crash(error);
+      },
+    );
+  }
+
+  #onMessage({ session: about, message }: Incoming): void {
+    if (about !== this.#session?.id) return;
+    switch (message.kind) {
+      case 'ack':
+        this.#onAck(about, message.epoch);
+        return;
+      case 'resync':
+        this.#mailbox.post({ kind: 'broken', session: about, cause: message.reason });
+        return;
+      default:
+    }
+  }
+
+  #onAck(id: SessionId, number: Epoch): void {
+    const { emit, progress } = this.#parts;
+    const lagMs = this.#session?.session?.acknowledged(number);
+    if (lagMs !== undefined) emit({ kind: 'ack', epoch: number, lagMs });
+    progress.acked(number);
+    if (number === 1) this.#mailbox.post({ kind: 'synchronised', session: id, epoch: number });
+    else this.#mailbox.post({ kind: 'acked', session: id, epoch: number });
+  }
+
+  #onGuestEvent(event: GuestEvent): void {
+    const { emit, guestPid: pid } = this.#parts;
+    switch (event.kind) {
+      case 'reset':
+        emit({ kind: 'guest', change: 'reset', pid });
+        this.#session?.session?.baselineChanged();
+        return;
+      case 'shutdown': {
+        const reason = event.byGuest ? 'it powered off' : 'it was asked to power off';
+        emit({ kind: 'guest', change: 'shutdown', pid });
+        this.#mailbox.post({ kind: 'guest-ended', reason });
+        return;
+      }
+      case 'gone':
+        emit({ kind: 'guest', change: 'gone', pid });
+        this.#mailbox.post({ kind: 'guest-lost', reason: event.reason });
+        return;
+      case 'stopped':
+        emit({ kind: 'guest', change: 'stopped', pid });
+        return;
+      case 'resumed':
+        emit({ kind: 'guest', change: 'resumed', pid });
+        return;
+    }
+  }
+
+  #breakSession(cause: string): void {
+    const id = this.#session?.id;
+    if (id !== undefined) this.#mailbox.post({ kind: 'broken', session: id, cause });
+  }
+
+  #announce(before: PrimaryState, state: PrimaryState, event: PrimaryEvent): void {
+    const { emit, progress } = this.#parts;
+    const cause = causeOf(event);
+    emit({ kind: 'state', role: 'primary', from: before.name, to: state.name, cause });
+    progress.show(activityOf[state.name]);
+  }
+
+  /** Once for each code, until a backup is found. */
+  #warn(error: unknown): void {
+    if (!isUnderstudyError(error)) {
+      this.#crash(error);
+      return;
+    }
+    if (this.#warned.has(error.code)) return;
+    this.#warned.add(error.code);
+    const { code, message, hint } = error;
+    this.#parts.emit({ kind: 'warning', code, message, hint });
+  }
+}
+
+const noSession = sessionId('0000000000000000');

@@ -1,0 +1,88 @@
+import { randomBytes } from 'node:crypto';
+import { secretBytes } from '../shared/codec/codec-settings.ts';
+import { isUnderstudyError, UnderstudyError } from '../shared/errors.ts';
+import type { Guest } from '../shared/guest/guest.ts';
+import { type SessionId, sessionId, type Term } from '../shared/ids.ts';
+import type { ControlChannel } from '../shared/transport/control-channel.ts';
+import { type Hello, protocolVersion, type Refuse } from '../shared/wire/control-body.ts';
+
+export interface GreeterParts {
+  readonly guest: Guest;
+  readonly agentId: string;
+  readonly settings: Pick<Hello, 'hash' | 'blockBytes' | 'generalCodec' | 'windowBytes'>;
+  readonly control: ControlChannel;
+}
+
+export type GreetingAnswer =
+  | {
+      readonly kind: 'welcomed';
+      readonly session: SessionId;
+      readonly secret: Uint8Array;
+      readonly backupAgent: string;
+    }
+  /** For good. */
+  | {
+      readonly kind: 'refused';
+      readonly code: string;
+      readonly message: string;
+      readonly hint: string;
+    }
+  /** No backup, or one whose refusal its operator can mend while the guest runs. */
+  | { readonly kind: 'later'; readonly error: unknown; readonly retryMs: number };
+
+const answerTimeoutMs = 1000;
+const absentRetryMs = 250;
+const refusedRetryMs = 2000;
+
+/** Asks for a session, each time with a fresh name and secret. */
+export class Greeter {
+  readonly #parts: GreeterParts;
+
+  constructor(parts: GreeterParts) {
+    this.#parts = parts;
+  }
+
+  async greet(term: Term): Promise<GreetingAnswer> {
+    const { guest, agentId, settings, control } = this.#parts;
+    const session = sessionId(randomBytes(8).toString('hex'));
+    const secret = randomBytes(secretBytes);
+    const { hash, blockBytes, generalCodec, windowBytes } = settings;
+    const hello: Hello = {
+      kind: 'hello',
+      protocol: protocolVersion,
+      agent: agentId,
+      guestName: guest.name,
+      instance: guest.instance,
+      secret: secret.toString('hex'),
+      ...{ hash, blockBytes, generalCodec, windowBytes },
+      description: guest.description,
+    };
+    try {
+      const kinds = ['welcome', 'refuse'] as const;
+      const answer = await control.ask({ session, term }, hello, kinds, answerTimeoutMs);
+      if (answer.kind === 'refuse') return judgeRefusal(answer);
+      return { kind: 'welcomed', session, secret, backupAgent: answer.agent };
+    } catch (error) {
+      const absent =
+        isUnderstudyError(error, 'E_TRANSPORT_NO_RESPONDER') ||
+        isUnderstudyError(error, 'E_TRANSPORT_TIMEOUT');
+      return {
+        kind: 'later',
+        error: absent ? noBackup(guest.name) : error,
+        retryMs: absentRetryMs,
+      };
+    }
+  }
+}
+
+function judgeRefusal({ code, message, hint }: Refuse): GreetingAnswer {
+  if (code === 'E_PRIMARY_EXISTS') return { kind: 'refused', code, message, hint };
+  const error = new UnderstudyError(code, message, { hint });
+  return { kind: 'later', error, retryMs: refusedRetryMs };
+}
+
+function noBackup(guest: string): UnderstudyError {
+  return new UnderstudyError('E_BACKUP_ABSENT', `no backup answers for guest ${guest}`, {
+    hint: 'The guest runs unprotected until one does: start `understudy backup` on the other host.',
+  });
+}

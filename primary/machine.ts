@@ -1,0 +1,315 @@
+import { type Epoch, epoch, type SessionId } from '../shared/ids.ts';
+
+/**
+ * The primary's protocol as a pure state machine: no I/O, no clock, no timer. The agent turns
+ * what happens into events and executes the effects.
+ *
+ * Invariant: acked ≤ captured, and captured − acked ≤ epochsInFlightMax.
+ * Invariant: output is free only in `joining` and `synchronising`, that is in a term that this side
+ * created as `solo`, and in the latter only until its last checkpoint (the session sees to that: what
+ * the guest says after the checkpoint that the protected term starts from is not covered by it). In
+ * `protected` it goes out with the acknowledgement; everywhere else it is held.
+ *
+ * A session that is in doubt is never mended: it is closed, and the next one brings the backup
+ * level by comparing digests, so that the hash index never claims more than the backup holds.
+ */
+export type PrimaryState =
+  /** A term of our own is not won yet: output is held. */
+  | { readonly name: 'claiming' }
+  /** The guest runs unprotected in a solo term; a backup is looked for. */
+  | { readonly name: 'joining' }
+  /** A backup has agreed to a session and is being brought level. */
+  | { readonly name: 'synchronising'; readonly session: SessionId }
+  /** The backup is level; the protected term is not won yet. */
+  | { readonly name: 'enrolling'; readonly session: SessionId; readonly epoch: Epoch }
+  | ProtectedState
+  /** The guest is no longer ours to protect; the last messages are on their way. */
+  | { readonly name: 'stopped'; readonly outcome: PrimaryOutcome };
+
+interface ProtectedState {
+  readonly name: 'protected';
+  readonly session: SessionId;
+  readonly captured: Epoch;
+  readonly acked: Epoch;
+  /** A checkpoint is being taken or published. */
+  readonly busy: boolean;
+  /** The interval has passed, but a checkpoint is not possible yet. */
+  readonly due: boolean;
+}
+
+export type PrimaryOutcome =
+  /** The operator asked the agent to end; the guest goes on, unprotected. */
+  | { readonly kind: 'released' }
+  /** The guest ended by itself or by its operator; there is nothing to take over. */
+  | { readonly kind: 'guest-ended'; readonly reason: string }
+  /** QEMU died: the backup is left to take over. */
+  | { readonly kind: 'guest-lost'; readonly reason: string }
+  /** Another copy of the guest has the right to run: ours was stopped. */
+  | { readonly kind: 'superseded'; readonly by: string }
+  /** The backup refuses for a reason that retrying can't mend. */
+  | {
+      readonly kind: 'refused';
+      readonly code: string;
+      readonly message: string;
+      readonly hint: string;
+    };
+
+export type PrimaryEvent =
+  | { readonly kind: 'start' }
+  | { readonly kind: 'welcomed'; readonly session: SessionId }
+  | {
+      readonly kind: 'refused';
+      readonly code: string;
+      readonly message: string;
+      readonly hint: string;
+    }
+  | { readonly kind: 'superseded'; readonly by: string }
+  /** Our claim created the highest term. */
+  | { readonly kind: 'term-won'; readonly mode: 'solo' }
+  | { readonly kind: 'term-won'; readonly mode: 'protected'; readonly session: SessionId }
+  | { readonly kind: 'synchronised'; readonly session: SessionId; readonly epoch: Epoch }
+  | { readonly kind: 'interval-passed' }
+  | { readonly kind: 'published'; readonly session: SessionId; readonly epoch: Epoch }
+  | { readonly kind: 'acked'; readonly session: SessionId; readonly epoch: Epoch }
+  /** The session can't go on: stream broken, epoch refused, backup silent, digests differ. */
+  | { readonly kind: 'broken'; readonly session: SessionId; readonly cause: string }
+  | { readonly kind: 'guest-ended'; readonly reason: string }
+  | { readonly kind: 'guest-lost'; readonly reason: string }
+  | { readonly kind: 'stop' };
+
+export type PrimaryEffect =
+  /** Try to create the next term; claims are settled one after the other. */
+  | { readonly kind: 'claim-solo' }
+  | { readonly kind: 'claim-protected'; readonly session: SessionId; readonly epoch: Epoch }
+  | { readonly kind: 'release-output'; readonly epoch: Epoch }
+  /** Everything held goes out, and what comes goes out at once. */
+  | { readonly kind: 'free-output' }
+  /** Nothing goes out any more, what was held is forgotten. */
+  | { readonly kind: 'drop-output' }
+  /** Say HELLO, and again, until an answer comes. */
+  | { readonly kind: 'greet' }
+  | { readonly kind: 'synchronise'; readonly session: SessionId }
+  | { readonly kind: 'start-interval' }
+  | { readonly kind: 'checkpoint'; readonly session: SessionId; readonly epoch: Epoch }
+  | { readonly kind: 'close-session'; readonly session: SessionId; readonly cause: string }
+  /** Tell the backup that the silence to come is no death. */
+  | { readonly kind: 'stand-down'; readonly reason: string }
+  /** Stop our copy at once. */
+  | { readonly kind: 'stop-guest' }
+  | { readonly kind: 'finish'; readonly outcome: PrimaryOutcome };
+
+export interface PrimaryStep {
+  readonly state: PrimaryState;
+  readonly effects: readonly PrimaryEffect[];
+}
+
+export const initialPrimaryState: PrimaryState = { name: 'claiming' };
+
+/** One step. Throws on an event that can't happen in the state. */
+export function stepPrimary(
+  state: PrimaryState,
+  event: PrimaryEvent,
+  epochsInFlightMax: number,
+): PrimaryStep {
+  if (state.name === 'stopped') return { state, effects: [] };
+  switch (event.kind) {
+    case 'stop':
+      return finish(state, { kind: 'released' }, [
+        { kind: 'stand-down', reason: 'the primary agent was stopped; the guest goes on' },
+      ]);
+    case 'guest-ended':
+      return finish(state, { kind: 'guest-ended', reason: event.reason }, [
+        { kind: 'stand-down', reason: `the guest ended: ${event.reason}` },
+      ]);
+    case 'guest-lost':
+      return finish(state, { kind: 'guest-lost', reason: event.reason }, []);
+    case 'superseded':
+      return finish(state, { kind: 'superseded', by: event.by }, [
+        { kind: 'drop-output' },
+        { kind: 'stop-guest' },
+      ]);
+    default:
+  }
+  switch (state.name) {
+    case 'claiming':
+      return stepClaiming(state, event);
+    case 'joining':
+      return stepJoining(state, event);
+    case 'enrolling':
+      return stepEnrolling(state, event);
+    case 'synchronising':
+      return stepSynchronising(state, event);
+    case 'protected':
+      return stepProtected(state, event, epochsInFlightMax);
+  }
+}
+
+function stepClaiming(state: PrimaryState, event: PrimaryEvent): PrimaryStep {
+  if (event.kind === 'start') return { state, effects: [{ kind: 'claim-solo' }] };
+  if (event.kind !== 'term-won' || event.mode !== 'solo') return ignoreStale(state, event);
+  return {
+    state: { name: 'joining' },
+    effects: [{ kind: 'free-output' }, { kind: 'greet' }],
+  };
+}
+
+function stepJoining(state: PrimaryState, event: PrimaryEvent): PrimaryStep {
+  switch (event.kind) {
+    case 'welcomed':
+      return {
+        state: { name: 'synchronising', session: event.session },
+        effects: [{ kind: 'synchronise', session: event.session }],
+      };
+    case 'refused': {
+      const { code, message, hint } = event;
+      return finish(state, { kind: 'refused', code, message, hint }, []);
+    }
+    default:
+      return ignoreStale(state, event);
+  }
+}
+
+function stepSynchronising(
+  state: PrimaryState & { name: 'synchronising' },
+  event: PrimaryEvent,
+): PrimaryStep {
+  switch (event.kind) {
+    case 'synchronised': {
+      if (event.session !== state.session) return { state, effects: [] };
+      const { session } = state;
+      return {
+        state: { name: 'enrolling', session, epoch: event.epoch },
+        effects: [{ kind: 'claim-protected', session, epoch: event.epoch }],
+      };
+    }
+    case 'broken': {
+      if (event.session !== state.session) return { state, effects: [] };
+      const { session, cause } = event;
+      return {
+        state: { name: 'joining' },
+        effects: [
+          { kind: 'close-session', session, cause },
+          // The term is still solo: what the last checkpoint began to hold may go out.
+          { kind: 'free-output' },
+          { kind: 'greet' },
+        ],
+      };
+    }
+    default:
+      return ignoreStale(state, event);
+  }
+}
+
+function stepEnrolling(
+  state: PrimaryState & { name: 'enrolling' },
+  event: PrimaryEvent,
+): PrimaryStep {
+  switch (event.kind) {
+    case 'term-won': {
+      const { session, epoch: captured } = state;
+      if (event.mode !== 'protected' || event.session !== session) return { state, effects: [] };
+      return {
+        state: { name: 'protected', session, captured, acked: captured, busy: false, due: false },
+        effects: [{ kind: 'release-output', epoch: captured }, { kind: 'start-interval' }],
+      };
+    }
+    case 'broken':
+      return breakSession(state, event);
+    default:
+      return ignoreStale(state, event);
+  }
+}
+
+function stepProtected(
+  state: ProtectedState,
+  event: PrimaryEvent,
+  epochsInFlightMax: number,
+): PrimaryStep {
+  switch (event.kind) {
+    case 'interval-passed':
+      return checkpointIfPossible({ ...state, due: true }, epochsInFlightMax);
+    case 'published':
+      if (event.session !== state.session) return { state, effects: [] };
+      return checkpointIfPossible({ ...state, busy: false }, epochsInFlightMax);
+    case 'acked':
+      if (event.session !== state.session) return { state, effects: [] };
+      if (event.epoch > state.captured) {
+        throw new Error(`epoch ${event.epoch} was acknowledged before it was captured`);
+      }
+      return acknowledged(state, event.epoch, epochsInFlightMax);
+    case 'broken':
+      return breakSession(state, event);
+    default:
+      return ignoreStale(state, event);
+  }
+}
+
+function acknowledged(
+  state: ProtectedState,
+  number: Epoch,
+  epochsInFlightMax: number,
+): PrimaryStep {
+  const acked = epoch(Math.max(state.acked, number));
+  const next = checkpointIfPossible({ ...state, acked }, epochsInFlightMax);
+  return { ...next, effects: [{ kind: 'release-output', epoch: acked }, ...next.effects] };
+}
+
+function checkpointIfPossible(state: ProtectedState, epochsInFlightMax: number): PrimaryStep {
+  const possible = state.due && !state.busy && state.captured - state.acked < epochsInFlightMax;
+  if (!possible) return { state, effects: [] };
+  const captured = epoch(state.captured + 1);
+  return {
+    state: { ...state, captured, busy: true, due: false },
+    effects: [
+      { kind: 'start-interval' },
+      { kind: 'checkpoint', session: state.session, epoch: captured },
+    ],
+  };
+}
+
+function breakSession(
+  state: PrimaryState & { session: SessionId },
+  event: PrimaryEvent & { kind: 'broken' },
+): PrimaryStep {
+  if (event.session !== state.session) return { state, effects: [] };
+  return {
+    // The backup may take over until a solo term is ours: what is held stays held.
+    state: { name: 'claiming' },
+    effects: [
+      { kind: 'close-session', session: state.session, cause: event.cause },
+      { kind: 'claim-solo' },
+    ],
+  };
+}
+
+function finish(
+  state: PrimaryState,
+  outcome: PrimaryOutcome,
+  before: readonly PrimaryEffect[],
+): PrimaryStep {
+  const close: PrimaryEffect[] =
+    'session' in state
+      ? [{ kind: 'close-session', session: state.session, cause: outcome.kind }]
+      : [];
+  return {
+    state: { name: 'stopped', outcome },
+    effects: [...before, ...close, { kind: 'finish', outcome }],
+  };
+}
+
+/** Answers of a session that is over, and timers that were already running, mean nothing now. */
+const staleKinds = new Set<PrimaryEvent['kind']>([
+  'welcomed',
+  'refused',
+  'term-won',
+  'synchronised',
+  'interval-passed',
+  'published',
+  'acked',
+  'broken',
+]);
+
+function ignoreStale(state: PrimaryState, event: PrimaryEvent): PrimaryStep {
+  if (staleKinds.has(event.kind)) return { state, effects: [] };
+  throw new Error(`primary: event ${event.kind} can't happen in state ${state.name}`);
+}

@@ -1,0 +1,79 @@
+import type { TermClaims } from '../shared/arbiter/term-claims.ts';
+import type { Clock } from '../shared/clock.ts';
+import type { BlockBytes, BlockHash, GeneralCodec } from '../shared/codec/codec-settings.ts';
+import type { PageDigester } from '../shared/codec/page-digester.ts';
+import type { Guest } from '../shared/guest/guest.ts';
+import type { Epoch, SessionId } from '../shared/ids.ts';
+import type { EmitEvent } from '../shared/observe/events.ts';
+import type { Transport } from '../shared/transport/transport.ts';
+import type { DirtyTracker } from './capture/tracker.ts';
+import type { EpochEncoder } from './pipeline/epoch-encoder.ts';
+
+/** Everything outside of it that a primary agent works with. */
+export interface PrimaryParts {
+  readonly guest: Guest;
+  readonly tracker: DirtyTracker;
+  readonly transport: Transport;
+  readonly clock: Clock;
+  readonly emit: EmitEvent;
+  /** 16 hex digits, drawn when the process started. */
+  readonly agentId: string;
+  readonly claims: TermClaims;
+  /** As terms call this host: 16 hex digits. */
+  readonly host: string;
+  readonly output: GuestOutput;
+  readonly settings: PrimarySettings;
+  /** Fresh kernels whose hashes use `secret`. */
+  openCodec(secret: Uint8Array): Promise<SessionCodec>;
+  /** What the heartbeats say. */
+  readonly progress: PrimaryProgress;
+  readonly backup: BackupWatch;
+  /** QEMU's process, for those who read the events. */
+  readonly guestPid: number;
+  /** The guest was just started and its vCPUs are held until it is known that it may run. */
+  readonly held: boolean;
+  /** Ends a held guest that may not run. */
+  discardHeldGuest(): Promise<void>;
+}
+
+/** What the guest says to the world, as far as this agent is its way there. */
+export interface GuestOutput {
+  /** From now on output waits: called before the checkpoint that a protected term starts from. */
+  hold(): void;
+  /** The guest stands still for the checkpoint of `epoch`: what it said so far belongs to it. */
+  barrier(epoch: Epoch): void;
+  /** The backup holds `epoch` in our protected term: what belongs to it goes out. */
+  acknowledged(epoch: Epoch): void;
+  /** What is held waits for an epoch of the next session, which counts from 1 again. */
+  sessionEnded(): void;
+  /** A solo term is ours: everything goes out, at once. */
+  releaseAll(): void;
+  /** Another host may run the guest: nothing goes out any more. For good. */
+  drop(): void;
+}
+
+/** Signs of life of the backup. */
+export interface BackupWatch {
+  /** From now on only this agent's count, and its silence. */
+  expect(agent: string, session: SessionId): void;
+  onSilent(listener: () => void): () => void;
+}
+
+export interface SessionCodec {
+  readonly encoder: EpochEncoder;
+  readonly digester: PageDigester;
+}
+export interface PrimarySettings {
+  readonly intervalMs: number;
+  readonly windowBytes: number;
+  readonly hash: BlockHash;
+  readonly blockBytes: BlockBytes;
+  readonly generalCodec: GeneralCodec;
+  readonly baselineEveryEpochs: number;
+  readonly verifyEveryEpochs: number;
+}
+export interface PrimaryProgress {
+  show(activity: 'joining' | 'synchronising' | 'protecting' | 'leaving'): void;
+  captured(epoch: Epoch): void;
+  acked(epoch: Epoch): void;
+}

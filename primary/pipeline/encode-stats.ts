@@ -1,0 +1,54 @@
+/** What an epoch was made of. Bytes are counted before and after the method named. */
+export interface EncodeStats {
+  /** Pages with at least one changed block: those that were sent. */
+  readonly changedPages: number;
+  readonly changedBlocks: number;
+  readonly zeroBlocks: number;
+  /** Blocks sent as references, those to content from before the epoch included. */
+  readonly sharedBlocks: number;
+  readonly sharedBeforeBlocks: number;
+  readonly zeroRun: MethodStats;
+  readonly delta: MethodStats;
+  readonly wkdm: MethodStats;
+  readonly stored: MethodStats;
+  readonly general: MethodStats;
+  /** All chunk payloads. */
+  readonly chunkBytes: number;
+  readonly chunks: number;
+}
+
+export interface MethodStats {
+  readonly pages: number;
+  readonly bytesIn: number;
+  readonly bytesOut: number;
+}
+
+export const statsSlots = 32;
+
+/** `counters` as `wasm/stats.ts` lays them out. */
+export function readStats(
+  counters: Float64Array,
+  generalBytesOut: number,
+  chunkBytes: number,
+  chunks: number,
+): EncodeStats {
+  const method = (number: number, bytesOut = counters[24 + number]!): MethodStats => ({
+    pages: counters[8 + number]!,
+    bytesIn: counters[16 + number]!,
+    bytesOut,
+  });
+  return {
+    changedPages: counters[0]!,
+    changedBlocks: counters[1]!,
+    zeroBlocks: counters[2]!,
+    sharedBlocks: counters[3]!,
+    sharedBeforeBlocks: counters[4]!,
+    zeroRun: method(1),
+    delta: method(2),
+    wkdm: method(3),
+    stored: method(4),
+    general: method(5, generalBytesOut),
+    chunkBytes,
+    chunks,
+  };
+}

@@ -1,0 +1,328 @@
+import {
+  chunkBytesMax,
+  chunkBytesMin,
+  chunkPagesMax,
+  chunkSourcesMax,
+} from '../../shared/codec/chunk.ts';
+import type { CodecSettings, GeneralCodec } from '../../shared/codec/codec-settings.ts';
+import { createKernels, type Kernels } from '../../shared/codec/kernels.ts';
+import { type Epoch, pageBytes } from '../../shared/ids.ts';
+import { PageSet } from '../../shared/page-set.ts';
+import { ChunkWriter } from './chunk-writer.ts';
+import { compressionCosts } from './compression-costs.ts';
+import { type EncodeStats, readStats, statsSlots } from './encode-stats.ts';
+import {
+  type EncoderRegions,
+  type EncoderSizes,
+  planEncoder,
+  scratchPages,
+} from './encoder-memory.ts';
+import { EpochsInFlight } from './epochs-in-flight.ts';
+import { warmUp, warmUpOptions } from './warm-up.ts';
+
+export type { EncodeStats, MethodStats } from './encode-stats.ts';
+
+export interface EncoderOptions extends CodecSettings {
+  readonly generalCodec: GeneralCodec;
+  /** Zero blocks and references to equal blocks. */
+  readonly sharing: boolean;
+  readonly compression: boolean;
+  /** Differences from kept pages; needs `compression` and `keptBytes`. */
+  readonly delta: boolean;
+  /** Pages captured at once. */
+  readonly captureBytes: number;
+  /** Copies of hot pages, for `delta` and `sharing` with content from before the epoch. */
+  readonly keptBytes: number;
+  /** Largest payload: 16 KiB to 8 MiB. */
+  readonly chunkBytes: number;
+  /** What the link carries: the faster it is, the less is worth compressing. */
+  readonly linkBytesPerSecond?: number;
+}
+
+export interface EpochSummary {
+  /** Digest of all RAM as of this epoch. */
+  readonly ramDigest: bigint;
+  readonly stats: EncodeStats;
+}
+
+/** Answers of the kernel `encodePages`. */
+const segmentDone = 0;
+const groupIsFull = 2;
+const pageOutsideRam = 3;
+
+/**
+ * Turns captured pages into chunk payloads: identify, share, compress, in one WASM call for as many
+ * pages as fit a chunk. The hash index always says what the guest held when a page was captured
+ * last; a bitmap beside it says for which pages the backup may hold something else ("unknown").
+ */
+export class EpochEncoder {
+  /** Where captured pages go: `captureCapacityPages` times 4096 bytes. */
+  readonly captureBuffer: Uint8Array;
+  readonly captureCapacityPages: number;
+  /** The page number of each slot of the capture buffer. A page is in a segment at most once. */
+  readonly capturePages: Uint32Array;
+  /** All memory of the kernels: the hash index, buffers and tables. */
+  readonly memoryBytes: number;
+
+  readonly #pageCount: number;
+  readonly #kernels: Kernels;
+  readonly #at: EncoderRegions;
+  readonly #writer: ChunkWriter;
+  readonly #counters: Float64Array;
+  readonly #inFlight = new EpochsInFlight();
+  /** Counts epochs begun, aborted ones too: the kernels' notion of "this epoch". */
+  #serial = 0;
+  #isOpen = false;
+  #generalBytesOut = 0;
+  #chunkBytes = 0;
+  #chunks = 0;
+
+  private constructor(
+    options: EncoderOptions,
+    sizes: EncoderSizes,
+    kernels: Kernels,
+    regions: EncoderRegions,
+  ) {
+    this.#pageCount = options.pageCount;
+    this.#kernels = kernels;
+    this.#at = regions;
+    this.#writer = new ChunkWriter(options.chunkBytes, options.blockBytes, options.generalCodec);
+    this.memoryBytes = kernels.memoryBytes;
+    this.captureCapacityPages = sizes.capturePages;
+    this.captureBuffer = kernels.bytes(regions.capture, sizes.capturePages * pageBytes);
+    this.capturePages = kernels.words(regions.capturePages, sizes.capturePages);
+    this.#counters = new Float64Array(kernels.memory.buffer, kernels.run.statsAt(), statsSlots);
+    initKernels(kernels, regions, sizes, options);
+  }
+
+  /** Every page is unknown at first. Throws UnderstudyError `E_GUEST_TOO_LARGE`. */
+  static async create(options: EncoderOptions): Promise<EpochEncoder> {
+    if (options.chunkBytes < chunkBytesMin || options.chunkBytes > chunkBytesMax) {
+      throw new RangeError(`chunkBytes must be ${chunkBytesMin} to ${chunkBytesMax}`);
+    }
+    EpochEncoder.#warm ??= EpochEncoder.#createCold(warmUpOptions(options)).then(warmUp);
+    await EpochEncoder.#warm;
+    return await EpochEncoder.#createCold(options);
+  }
+
+  static #warm: Promise<void> | undefined;
+
+  static async #createCold(options: EncoderOptions): Promise<EpochEncoder> {
+    const sizes: EncoderSizes = {
+      capturePages: Math.max(1, Math.floor(options.captureBytes / pageBytes)),
+      keptPages: options.sharing || options.delta ? Math.floor(options.keptBytes / pageBytes) : 0,
+      chunkBytes: options.chunkBytes,
+      groupBytes: groupBytesFor(options.chunkBytes),
+      sharing: options.sharing,
+    };
+    const { kernels, regions } = await createKernels(options, (arena) =>
+      planEncoder(arena, options, sizes),
+    );
+    return new EpochEncoder(options, sizes, kernels, regions);
+  }
+
+  /** The backup holds pages `first` … as they are in slots 0 to `count - 1`; nothing is sent. */
+  identifyRange(first: number, count: number): void {
+    this.#checkRange(first, first + count);
+    if (count > this.captureCapacityPages) throw new RangeError('more pages than were captured');
+    this.#kernels.run.adoptRange(first, count, this.#at.capture);
+  }
+
+  /** The backup holds zeros in pages `first` to `end - 1`, and so does the guest. */
+  identifyZeros(first: number, end: number): void {
+    this.#checkRange(first, end);
+    this.#kernels.run.adoptZeros(first, end);
+  }
+
+  /** Page digests, 8 bytes each, of the pages as captured last. A view: it changes later on. */
+  pageDigests(first: number, count: number): Uint8Array {
+    this.#checkRange(first, first + count);
+    return this.#kernels.bytes(this.#at.digests + first * 8, count * 8);
+  }
+
+  /** Digest of all RAM as captured last. */
+  ramDigest(): bigint {
+    return BigInt.asUintN(64, this.#kernels.run.ramDigest());
+  }
+
+  /** The backup may not hold these pages: when they are captured next, all of them is sent. */
+  forget(pages: PageSet): void {
+    const list = this.#kernels.words(this.#at.scratch, scratchPages);
+    for (let from = 0; from < this.#pageCount; ) {
+      const count = pages.take(from, list);
+      this.#kernels.run.forgetPages(this.#at.scratch, count);
+      if (count < list.length) return;
+      from = list[count - 1]! + 1;
+    }
+  }
+
+  begin(epoch: Epoch): void {
+    if (this.#isOpen) throw new Error('the epoch before is not finished');
+    this.#inFlight.begin(epoch);
+    this.#isOpen = true;
+    this.#serial += 1;
+    this.#kernels.run.setEpoch(this.#serial);
+    this.#kernels.run.beginSegment(0);
+    this.#counters.fill(0);
+    this.#generalBytesOut = 0;
+    this.#chunkBytes = 0;
+    this.#chunks = 0;
+  }
+
+  /**
+   * Encodes slots 0 to `count - 1` as one segment of the open epoch. Each payload is valid until
+   * the next step; all of them must be taken before the slots are filled anew.
+   */
+  *encode(count: number): Generator<Uint8Array, void, void> {
+    if (!this.#isOpen) throw new Error('no epoch is open');
+    if (count > this.captureCapacityPages) throw new RangeError('more pages than were captured');
+    const serial = this.#serial;
+    const { run } = this.#kernels;
+    run.beginSegment(count);
+    let isDone = false;
+    try {
+      while (!isDone) {
+        if (!this.#isOpen || serial !== this.#serial) throw new Error('the epoch was aborted');
+        isDone = this.#fillChunk();
+        if (run.pagesInChunk() > 0) yield this.#closeChunk();
+        run.beginChunk();
+      }
+    } finally {
+      if (this.#isOpen && serial === this.#serial) {
+        this.#inFlight.add(this.#kernels.words(this.#at.touched, run.pagesTouched()));
+        // Left early: what was not encoded differs from the backup all the same.
+        this.#inFlight.add(this.capturePages.subarray(run.segmentCursor(), count));
+      }
+    }
+  }
+
+  finish(): EpochSummary {
+    if (!this.#isOpen) throw new Error('no epoch is open');
+    this.#isOpen = false;
+    return {
+      ramDigest: this.ramDigest(),
+      stats: readStats(this.#counters, this.#generalBytesOut, this.#chunkBytes, this.#chunks),
+    };
+  }
+
+  /** The backup holds `epoch` and all before it. */
+  acknowledged(epoch: Epoch): void {
+    this.#inFlight.acknowledge(epoch);
+  }
+
+  /**
+   * Gives up all epochs that are not acknowledged. The pages that they changed are unknown from
+   * now on, and returned: the caller must capture them again.
+   */
+  abort(): PageSet {
+    const pages = new PageSet(this.#pageCount);
+    // What an unfinished `encode` did so far is not among the epoch's pages yet.
+    const { run } = this.#kernels;
+    if (this.#isOpen) {
+      this.#inFlight.add(this.#kernels.words(this.#at.touched, run.pagesTouched()));
+    }
+    this.#inFlight.drain(pages);
+    this.forget(pages);
+    this.#isOpen = false;
+    return pages;
+  }
+
+  /** Encodes until the chunk is full or the segment ends: then true. */
+  #fillChunk(): boolean {
+    const { run } = this.#kernels;
+    for (;;) {
+      const answer = run.encodePages(this.#writer.room);
+      if (answer === pageOutsideRam) throw new RangeError('a captured page is outside RAM');
+      const hadGroup = this.#closeGroup();
+      if (answer === segmentDone) return true;
+      if (answer === groupIsFull) continue;
+      if (run.pagesInChunk() === 0) throw new Error('a page does not fit an empty chunk');
+      // The open group was counted as it was before compression: there may be room again.
+      const room = this.#writer.room - run.headBytes() - run.bodyBytes();
+      if (!hadGroup || run.pagesInChunk() === chunkPagesMax || room < chunkBytesMin) return false;
+    }
+  }
+
+  #closeGroup(): boolean {
+    const { run } = this.#kernels;
+    const plainBytes: number = run.groupBytes.value;
+    if (plainBytes === 0) return false;
+    const bytes = this.#writer.addGroup(this.#kernels.bytes(this.#at.group, plainBytes));
+    run.groupClosed(bytes);
+    this.#generalBytesOut += bytes;
+    return true;
+  }
+
+  #closeChunk(): Uint8Array {
+    const { run } = this.#kernels;
+    const payload = this.#writer.close(
+      run.pagesInChunk(),
+      this.#kernels.bytes(this.#at.heads, run.headBytes()),
+      this.#kernels.bytes(this.#at.bodies, run.bodyBytes()),
+      this.#kernels.bytes(this.#at.sources, run.sourceCount.value * 4),
+    );
+    this.#chunkBytes += payload.length;
+    this.#chunks += 1;
+    return payload;
+  }
+
+  #checkRange(first: number, end: number): void {
+    if (first < 0 || end < first || end > this.#pageCount) {
+      throw new RangeError(`pages ${first} to ${end} are not in RAM`);
+    }
+  }
+}
+
+/** Groups for the general codec: 256 KiB, or what a small chunk can hold beside a page. */
+function groupBytesFor(chunkBytes: number): number {
+  return Math.min(256 << 10, Math.floor(chunkBytes / 2 / pageBytes) * pageBytes);
+}
+
+function initKernels(
+  kernels: Kernels,
+  at: EncoderRegions,
+  sizes: EncoderSizes,
+  options: EncoderOptions,
+): void {
+  const { run } = kernels;
+  touch(kernels);
+  run.initIndex(options.pageCount, at.rows, at.digests, at.flags);
+  run.initKept(sizes.keptPages, at.kept, at.keptSlots, at.slotOfPage, at.lastWritten);
+  run.initShare(
+    at.capture,
+    at.capturePages,
+    sizes.capturePages,
+    at.slotNames,
+    at.table,
+    at.keptTable,
+    at.keptEntries,
+    at.keptNames,
+    at.sources,
+    chunkSourcesMax,
+  );
+  const costs = compressionCosts(options.generalCodec, options.linkBytesPerSecond);
+  run.initClassify(
+    at.group,
+    Number(options.compression),
+    Number(options.delta),
+    Number(options.generalCodec !== 'none'),
+    costs.wkdm,
+    costs.general,
+  );
+  run.initEncode(
+    at.capture,
+    at.capturePages,
+    at.heads,
+    at.bodies,
+    at.touched,
+    chunkPagesMax,
+    sizes.groupBytes,
+    Number(options.sharing),
+  );
+}
+
+/** The first write to each 4 KiB of a new memory costs a microsecond or two: not in an epoch. */
+function touch(kernels: Kernels): void {
+  const all = kernels.bytes(0, kernels.memoryBytes);
+  for (let at = 0; at < all.length; at += pageBytes) all[at] = all[at]!;
+}

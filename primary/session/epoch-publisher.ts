@@ -1,0 +1,100 @@
+import { EpochDigest } from '../../shared/codec/digest.ts';
+import type { Epoch } from '../../shared/ids.ts';
+import type { StreamSender } from '../../shared/transport/stream-sender.ts';
+import { byteLengthOf, frameHeaderBytes } from '../../shared/wire/frame.ts';
+import { splitParts } from '../../shared/wire/part-list.ts';
+import { encodeStreamBody, type StreamMessage } from '../../shared/wire/stream-body.ts';
+import type { EncodeStats, EpochEncoder } from '../pipeline/epoch-encoder.ts';
+
+export interface PublishedEpoch {
+  readonly ramDigest: bigint;
+  readonly stats: EncodeStats;
+  /** Bytes of all frames, headers included. */
+  readonly wireBytes: number;
+  readonly encodeMs: number;
+}
+
+/**
+ * Steps 4 to 7 of "One epoch step by step": what capture put into the buffer goes out as frames,
+ * the last of which commits the epoch. One epoch at a time.
+ */
+export class EpochPublisher {
+  readonly #encoder: EpochEncoder;
+  readonly #sender: StreamSender;
+  readonly #digest = new EpochDigest();
+  #epoch: Epoch | undefined;
+  #chunkCount = 0;
+  #bodyBytes = 0;
+  #frameCount = 0;
+  #encodeMs = 0;
+
+  constructor(encoder: EpochEncoder, sender: StreamSender) {
+    this.#encoder = encoder;
+    this.#sender = sender;
+  }
+
+  async begin(epoch: Epoch, epochKind: 'sync' | 'delta', base: Epoch): Promise<void> {
+    if (this.#epoch !== undefined) throw new Error(`epoch ${this.#epoch} is not committed yet`);
+    this.#epoch = epoch;
+    this.#digest.reset();
+    this.#chunkCount = 0;
+    this.#bodyBytes = 0;
+    this.#frameCount = 0;
+    this.#encodeMs = 0;
+    this.#encoder.begin(epoch);
+    await this.#send({ kind: 'begin', epochKind, base });
+  }
+
+  /** Encodes the buffer's slots 0 … count − 1 and sends them. */
+  async drain(count: number): Promise<void> {
+    if (count === 0) return;
+    let startedAt = performance.now();
+    for (const payload of this.#encoder.encode(count)) {
+      this.#encodeMs += performance.now() - startedAt;
+      this.#chunkCount += 1;
+      await this.#send({ kind: 'chunk', payload });
+      // Sockets, acknowledgements and the operator's signals get their turn between chunks.
+      await new Promise((resolve) => setImmediate(resolve));
+      startedAt = performance.now();
+    }
+    this.#encodeMs += performance.now() - startedAt;
+  }
+
+  async sendParts(kind: 'baseline' | 'device', bytes: Uint8Array): Promise<void> {
+    for (const part of splitParts(kind, bytes)) await this.#send(part);
+  }
+
+  /**
+   * Closes the epoch. `beforeSent` is told what it is made of before the backup can have it, so
+   * that whoever keeps records knows of every epoch that may be resumed.
+   */
+  async commit(beforeSent: (published: PublishedEpoch) => void): Promise<void> {
+    const { ramDigest, stats } = this.#encoder.finish();
+    const commit: StreamMessage = {
+      kind: 'commit',
+      epochDigest: this.#digest.value(),
+      ramDigest,
+      chunkCount: this.#chunkCount,
+      pageCount: stats.changedPages,
+      bytes: this.#bodyBytes,
+    };
+    const commitBytes = frameHeaderBytes + byteLengthOf(encodeStreamBody(commit));
+    const wireBytes = this.#bodyBytes + this.#frameCount * frameHeaderBytes + commitBytes;
+    beforeSent({ ramDigest, stats, wireBytes, encodeMs: this.#encodeMs });
+    // What was told is written in this turn of the event loop, before COMMIT goes out.
+    await new Promise((resolve) => setImmediate(resolve));
+    await this.#send(commit);
+    this.#epoch = undefined;
+  }
+
+  async #send(message: StreamMessage): Promise<void> {
+    if (this.#epoch === undefined) throw new Error(`a ${message.kind} frame outside an epoch`);
+    const parts = encodeStreamBody(message);
+    const covered = message.kind !== 'commit';
+    if (covered) for (const part of parts) this.#digest.update(part);
+    await this.#sender.send(message.kind, this.#epoch, parts);
+    // COMMIT says how many bytes came before it, so its own are counted after it is encoded.
+    this.#bodyBytes += byteLengthOf(parts);
+    this.#frameCount += 1;
+  }
+}

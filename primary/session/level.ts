@@ -1,0 +1,71 @@
+import {
+  asDigests,
+  differingDigests,
+  regionDigestsOf,
+  regionPages,
+} from '../../shared/codec/region-digest.ts';
+import type { GuestMemory } from '../../shared/memory/guest-memory.ts';
+import { PageSet } from '../../shared/page-set.ts';
+import type { EpochEncoder } from '../pipeline/epoch-encoder.ts';
+
+/** Digests of what the backup holds, asked over the wire. */
+export interface PeerDigests {
+  /** One digest a region, of the whole RAM. */
+  regions(): Promise<BigUint64Array>;
+  /** One digest a page. */
+  pages(first: number, count: number): Promise<BigUint64Array>;
+}
+
+/**
+ * Fills the encoder's hash index from the guest's RAM as it is read now, slice by slice, holes
+ * skipped. The guest may run: a page written since the tracker was armed is captured again.
+ * Yields to the event loop between slices; throws what `signal` was aborted with.
+ */
+export async function indexMemory(
+  memory: GuestMemory,
+  encoder: EpochEncoder,
+  signal: AbortSignal,
+): Promise<void> {
+  let page = 0;
+  while (page < memory.pageCount) {
+    const run = memory.nextData(page) ?? { first: memory.pageCount, end: memory.pageCount };
+    if (run.first > page) encoder.identifyZeros(page, run.first);
+    for (page = run.first; page < run.end; ) {
+      const count = Math.min(slicePages, run.end - page, encoder.captureCapacityPages);
+      memory.readRange(page, count, encoder.captureBuffer, 0);
+      encoder.identifyRange(page, count);
+      page += count;
+      await breathe(signal);
+    }
+  }
+}
+
+/**
+ * The pages in which the backup differs from the index: regions are compared first, then the
+ * pages of those regions that differ.
+ */
+export async function findDifferingPages(
+  pageCount: number,
+  encoder: EpochEncoder,
+  peer: PeerDigests,
+): Promise<PageSet> {
+  const ours = asDigests(encoder.pageDigests(0, pageCount));
+  const differing = new PageSet(pageCount);
+  for (const region of differingDigests(regionDigestsOf(ours), await peer.regions())) {
+    const first = region * regionPages;
+    const count = Math.min(regionPages, pageCount - first);
+    const theirs = await peer.pages(first, count);
+    for (const at of differingDigests(ours.subarray(first, first + count), theirs)) {
+      differing.add(first + at);
+    }
+  }
+  return differing;
+}
+
+/** 4 MiB at a time: under a millisecond of hashing before others get their turn. */
+const slicePages = 1024;
+
+export async function breathe(signal: AbortSignal): Promise<void> {
+  await new Promise((resolve) => setImmediate(resolve));
+  signal.throwIfAborted();
+}

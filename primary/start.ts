@@ -1,0 +1,247 @@
+import { randomBytes } from 'node:crypto';
+import { join } from 'node:path';
+import { openClaims } from '../shared/arbiter/open-claims.ts';
+import type { TermClaims } from '../shared/arbiter/term-claims.ts';
+import { bounds } from '../shared/bounds.ts';
+import { monotonicClock } from '../shared/clock.ts';
+import { type CodecSettings, secretBytes } from '../shared/codec/codec-settings.ts';
+import { PageDigester } from '../shared/codec/page-digester.ts';
+import { captureBytesOf, chunkBytesOf } from '../shared/config/derived.ts';
+import { toGuestConfig } from '../shared/config/guest-section.ts';
+import { toNatsSettings } from '../shared/config/nats-section.ts';
+import type { PrimaryConfig } from '../shared/config/schema.ts';
+import { isUnderstudyError, type UnderstudyError } from '../shared/errors.ts';
+import { startBeacon } from '../shared/heartbeat/heartbeat-thread.ts';
+import { PeerWatchThread } from '../shared/heartbeat/peer-watch.ts';
+import { ProgressCell } from '../shared/heartbeat/progress-cell.ts';
+import type { GuestName } from '../shared/ids.ts';
+import type { EmitEvent } from '../shared/observe/events.ts';
+import { cableCards } from '../shared/qemu/cable-cards.ts';
+import type { GuestConfig } from '../shared/qemu/guest-options.ts';
+import { QemuGuest } from '../shared/qemu/qemu-guest.ts';
+import { connectNats } from '../shared/transport/nats-transport.ts';
+import { UndoList } from '../shared/undo-list.ts';
+import { PrimaryAgent } from './agent.ts';
+import { chooseTracker } from './capture/choose.ts';
+import type { PageDigester as ScanDigester } from './capture/tracked-guest.ts';
+import type { PrimaryOutcome } from './machine.ts';
+import { GuestCable } from './output/guest-cable.ts';
+import { readableGuest } from './output/readable-guest.ts';
+import type { GuestOutput, PrimarySettings, SessionCodec } from './parts.ts';
+import { EpochEncoder } from './pipeline/epoch-encoder.ts';
+
+/**
+ * A backup that is lost costs protection only, and finding it again costs a pass over RAM: the
+ * primary waits for so many limits where the backup waits for one.
+ */
+const backupPatience = 5;
+/**
+ * Runs a primary as its configuration says: NATS, the guest (started, or found running), tracker,
+ * heartbeats, then the agent. Undoes what it opened, in reverse; the guest runs on.
+ */
+export async function runPrimary(
+  config: PrimaryConfig,
+  emit: EmitEvent,
+  stop: AbortSignal,
+): Promise<PrimaryOutcome> {
+  const open = new UndoList();
+  try {
+    return await runOpened(config, emit, stop, open);
+  } finally {
+    await open.run();
+  }
+}
+
+async function runOpened(
+  config: PrimaryConfig,
+  emit: EmitEvent,
+  stop: AbortSignal,
+  open: UndoList,
+): Promise<PrimaryOutcome> {
+  const agentId = randomBytes(8).toString('hex');
+  const name = config.guest.name as GuestName;
+  const nats = toNatsSettings(config.nats, `understudy primary of ${name}`);
+  const onWarning = (warning: UnderstudyError) => emitProblem(emit, 'warning', warning);
+  const connectDeadlineMs = config.nats.connectDeadlineMs;
+  const transport = await connectNats(nats, {
+    deadlineMs: connectDeadlineMs,
+    onWarning,
+    signal: stop,
+  });
+  open.defer(() => transport.close());
+
+  const arbiterNats = toNatsSettings(config.nats, `understudy terms of ${name}`);
+  const arbiterTransport = await connectNats(arbiterNats, { deadlineMs: null, signal: stop });
+  open.defer(() => arbiterTransport.close());
+  const { claims, host } = await openClaims({
+    transport: arbiterTransport,
+    guest: name,
+    stateFolder: join(config.guest.stateFolder, name),
+    replicas: config.arbiter.replicas,
+    onWaiting: onWarning,
+  });
+
+  const opened = await openGuest(toGuestConfig(config.guest), claims, host, emit, stop);
+  if ('by' in opened) return { kind: 'superseded', by: opened.by };
+  const { guest, fresh } = opened;
+  open.defer(() => guest.detach());
+  const { tracker, why } = chooseTracker(config.tracker, guest.tracked, await scanDigester(config));
+  open.defer(() => tracker.close());
+  emit({ kind: 'tracker', tracker: tracker.kind, why });
+
+  const cell = new ProgressCell();
+  cell.activity = 'starting';
+  const onDeath = (error: UnderstudyError) => {
+    throw error;
+  };
+  const thread = { nats, guest: name, onWarning, onDeath, connectDeadlineMs };
+  const watch = await PeerWatchThread.start(
+    {
+      ...thread,
+      peer: 'backup',
+      limits: {
+        limitMs: config.heartbeat.limitMs * backupPatience,
+        wedgedMs: bounds.wedgedLimitMs,
+      },
+    },
+    emit,
+  );
+  open.defer(() => watch.stop());
+  const { intervalMs } = config.heartbeat;
+  const agent = BigInt(`0x${agentId}`);
+  const beacon = await startBeacon({
+    ...thread,
+    role: 'primary',
+    agent,
+    progress: cell,
+    intervalMs,
+  });
+  open.defer(() => beacon.stop());
+
+  const chunkBytes = chunkBytesOf(config, transport.payloadBytesMax);
+  const cards = cableCards(toGuestConfig(config.guest));
+  const cable =
+    cards.length === 0
+      ? undefined
+      : await GuestCable.open({
+          ...{ cards, onWarning },
+          onCheckpointWanted: () => agentOfGuest.checkpointSoon(),
+        });
+  if (cable !== undefined) open.defer(() => cable.close());
+  const agentOfGuest = new PrimaryAgent({
+    guest: cable === undefined ? guest : readableGuest(guest, cable),
+    ...{ tracker, transport, clock: monotonicClock, emit, agentId, claims, host },
+    output: cable ?? noCable,
+    held: fresh,
+    guestPid: guest.pid,
+    settings: settingsOf(config),
+    openCodec: (secret) => openCodec(config, guest.memory.pageCount, chunkBytes, secret),
+    progress: {
+      show: (activity) => {
+        cell.activity = activity;
+      },
+      captured: (epoch) => {
+        cell.captured = epoch;
+      },
+      acked: (epoch) => {
+        cell.acked = epoch;
+      },
+    },
+    backup: watch,
+    discardHeldGuest: () => guest.terminate(),
+  });
+  const outcome = await agentOfGuest.run(stop);
+  // It was stopped, and is old: what its RAM file holds is all that is still of use.
+  if (outcome.kind === 'superseded') await guest.terminate();
+  return outcome;
+}
+
+/** The guest reaches the world by QEMU's own network: this agent is not its way there. */
+const noCable: GuestOutput = {
+  hold: () => {},
+  barrier: () => {},
+  acknowledged: () => {},
+  sessionEnded: () => {},
+  releaseAll: () => {},
+  drop: () => {},
+};
+
+/**
+ * A guest that runs already is protected as it is. Otherwise one is started, vCPUs held, unless
+ * the record says that another host runs it or may resume it: starting one would wipe the RAM file.
+ */
+async function openGuest(
+  config: GuestConfig,
+  claims: TermClaims,
+  host: string,
+  emit: EmitEvent,
+  stop: AbortSignal,
+): Promise<{ guest: QemuGuest; fresh: boolean } | { by: string }> {
+  try {
+    const guest = await QemuGuest.adopt(config);
+    emit({ kind: 'guest', change: 'adopted', pid: guest.pid });
+    return { guest, fresh: false };
+  } catch (error) {
+    if (!isUnderstudyError(error, 'E_GUEST_NOT_RUNNING')) throw error;
+  }
+  const latest = await claims.latest(stop);
+  if (latest !== null && (latest.holder !== host || latest.mode === 'protected')) {
+    const { term, mode, holder } = latest;
+    const who = holder === host ? 'this host, whose guest is gone' : `host ${holder}`;
+    return { by: `term ${term} (${mode}) is held by ${who}` };
+  }
+  const guest = await QemuGuest.start(config, { paused: true });
+  emit({ kind: 'guest', change: 'started', pid: guest.pid });
+  return { guest, fresh: true };
+}
+
+/** What the `scan` tracker compares pages by; its secret is its own. */
+async function scanDigester(config: PrimaryConfig): Promise<ScanDigester> {
+  const { hash, blockBytes } = config.identify;
+  const secret = randomBytes(secretBytes);
+  const digester = await PageDigester.create({ blockBytes, hash, secret });
+  return {
+    digestPages: (memory, first, count, out) => {
+      const into = new Uint8Array(out.buffer, out.byteOffset, 8 * count);
+      digester.digestRange(memory, first, count, into);
+    },
+  };
+}
+
+async function openCodec(
+  config: PrimaryConfig,
+  pageCount: number,
+  chunkBytes: number,
+  secret: Uint8Array,
+): Promise<SessionCodec> {
+  const { hash, blockBytes } = config.identify;
+  const settings: CodecSettings = { pageCount, blockBytes, hash, secret };
+  const encoder = await EpochEncoder.create({
+    ...settings,
+    generalCodec: config.compress.general,
+    sharing: config.share.enabled,
+    compression: config.compress.enabled,
+    delta: config.compress.delta.enabled,
+    captureBytes: captureBytesOf(config),
+    keptBytes: config.compress.delta.keptPages,
+    chunkBytes,
+  });
+  return { encoder, digester: await PageDigester.create(settings) };
+}
+
+function settingsOf(config: PrimaryConfig): PrimarySettings {
+  return {
+    intervalMs: config.epoch.intervalMs,
+    windowBytes: config.flow.window,
+    hash: config.identify.hash,
+    blockBytes: config.identify.blockBytes,
+    generalCodec: config.compress.general,
+    baselineEveryEpochs: config.baseline.refreshEpochs,
+    verifyEveryEpochs: config.verify.everyEpochs,
+  };
+}
+
+function emitProblem(emit: EmitEvent, kind: 'warning' | 'error', error: UnderstudyError): void {
+  const { code, message, hint } = error;
+  emit({ kind, code, message, hint });
+}

@@ -1,0 +1,98 @@
+import type { ClaimOutcome, TermClaims } from '../shared/arbiter/term-claims.ts';
+import type { TermRecord } from '../shared/arbiter/term-record.ts';
+import { UnderstudyError } from '../shared/errors.ts';
+import {
+  type Epoch,
+  epoch,
+  type GuestName,
+  type SessionId,
+  type Term,
+  term,
+} from '../shared/ids.ts';
+import type { EmitEvent } from '../shared/observe/events.ts';
+
+export interface TermHolderParts {
+  readonly claims: TermClaims;
+  /** As terms call this host. */
+  readonly host: string;
+  readonly guest: GuestName;
+  readonly emit: EmitEvent;
+  /** The guest was just started: it is not the one that a backup may hold an epoch of. */
+  readonly held: boolean;
+}
+
+export type TermWish =
+  | { readonly mode: 'solo' }
+  | { readonly mode: 'protected'; readonly session: SessionId; readonly baseEpoch: Epoch };
+
+const leaveTimeoutMs = 3000;
+
+/** The primary's hold on the record of terms: which one is its own, and the way to the next. */
+export class TermHolder {
+  readonly #parts: TermHolderParts;
+  #fresh: boolean;
+  #term: Term = term(0);
+  #mode: 'solo' | 'protected' | undefined;
+
+  constructor(parts: TermHolderParts) {
+    this.#parts = parts;
+    this.#fresh = parts.held;
+  }
+
+  /** The highest term of our own; 0 before there is one. */
+  get term(): Term {
+    return this.#term;
+  }
+
+  /** Tries to create the next term until that is decided. Throws as `TermClaims.claim`. */
+  async claim(wish: TermWish, signal: AbortSignal): Promise<ClaimOutcome> {
+    const { claims, host, emit } = this.#parts;
+    const mayFollow = (latest: TermRecord | null): boolean =>
+      latest === null || (latest.holder === host && !(this.#fresh && latest.mode === 'protected'));
+    const about = wish.mode === 'protected' ? wish : { session: null, baseEpoch: epoch(0) };
+    const { session, baseEpoch } = about;
+    const { mode } = wish;
+    const outcome = await claims.claim({ mode, session, baseEpoch, mayFollow }, signal);
+    if (outcome.won) {
+      this.#term = outcome.term;
+      this.#mode = mode;
+      emit({ kind: 'term', term: outcome.term, mode });
+    }
+    return outcome;
+  }
+
+  /** The highest term if another host holds it, else null. Throws as `TermClaims.claim`. */
+  async latestOfOther(signal: AbortSignal): Promise<TermRecord | null> {
+    const latest = await this.#parts.claims.latest(signal);
+    return latest === null || latest.holder === this.#parts.host ? null : latest;
+  }
+
+  /** The guest runs by our term: from now on a backup may hold an epoch of it. */
+  guestRuns(): void {
+    this.#fresh = false;
+  }
+
+  /**
+   * A guest that is left alone must not be taken over, also if nobody hears that this side stands
+   * down: the record says so. Throws `E_LEFT_PROTECTED` where the arbiter is away.
+   */
+  async leaveProtection(): Promise<void> {
+    if (this.#mode !== 'protected') return;
+    try {
+      await this.claim({ mode: 'solo' }, AbortSignal.timeout(leaveTimeoutMs));
+    } catch (cause) {
+      const { guest } = this.#parts;
+      throw new UnderstudyError('E_LEFT_PROTECTED', `${guest} was left in a protected term`, {
+        hint: 'Its backup may take it over if it does not hear of this: stop it, or the guest.',
+        cause,
+      });
+    }
+  }
+}
+
+/** Who holds a term, for messages. */
+export function describe(latest: TermRecord | null): string {
+  if (latest === null) return 'there is no term to follow';
+  const { term: number, mode, holder } = latest;
+  return `term ${number} (${mode}) is held by host ${holder}`;
+}

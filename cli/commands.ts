@@ -1,0 +1,95 @@
+import type { Command, Option, Positional } from './command.ts';
+
+const configFile: Option = {
+  short: 'c',
+  value: 'FILE',
+  what: 'configuration file',
+  required: true,
+};
+const file: Positional = { name: 'FILE', what: 'configuration file', count: 'one' };
+
+/** Every subcommand, in the order of the help. */
+export const commands: readonly Command[] = [
+  {
+    name: 'primary',
+    summary: 'Protect the running guest of this host, starting it if it does not run',
+    positionals: [],
+    options: { config: configFile },
+    details: [
+      'Runs until SIGTERM or SIGINT; the guest runs on then, unprotected, and the next start\n' +
+        'takes it up again. A second signal ends the agent at once.',
+    ],
+    load: async () => (await import('./agent-command.ts')).runPrimary,
+  },
+  {
+    name: 'backup',
+    summary: 'Stand by for the guest of another host, and resume it here when that host dies',
+    positionals: [],
+    options: { config: configFile },
+    details: [
+      'Runs until SIGTERM or SIGINT. A guest that was resumed here runs on then.\n' +
+        'A second signal ends the agent at once.',
+    ],
+    load: async () => (await import('./agent-command.ts')).runBackup,
+  },
+  {
+    name: 'drill',
+    summary: 'Rehearse a failure: a whole pair on this machine, a fault, and what became of it',
+    positionals: [
+      { name: 'SCENARIO', what: 'what goes wrong (default: kill-host)', count: 'optional' },
+    ],
+    options: {
+      guest: { value: 'FILE', what: 'configuration file with a guest of your own' },
+      json: { what: 'print the result as one JSON object, and nothing else, on standard output' },
+      report: { value: 'DIR', what: 'folder for the report' },
+      seed: { value: 'N', what: 'repeat what an earlier drill drew; it prints its seed' },
+    },
+    details: ['Exits 0 only if every check held.'],
+    load: async () => (await import('./drill-command.ts')).runDrillCommand,
+  },
+  {
+    name: 'config check',
+    summary: 'Say whether configuration files are right, and what is wrong with them',
+    positionals: [{ ...file, count: 'many' }],
+    options: {},
+    details: ['Starts nothing. Exits 2 if a file is refused.'],
+    load: async () => (await import('./config-command.ts')).checkConfig,
+  },
+  {
+    name: 'config print',
+    summary: 'Print a configuration with every default filled in',
+    positionals: [file],
+    options: { explain: { what: 'with each key explained, as in configs/' } },
+    details: [],
+    load: async () => (await import('./config-command.ts')).printConfigFile,
+  },
+  {
+    name: 'config schema',
+    summary: 'Print the JSON Schema of configuration files, for editors',
+    positionals: [],
+    options: {},
+    details: ['configs/understudy.schema.json is made this way.'],
+    load: async () => (await import('./config-command.ts')).printSchema,
+  },
+  {
+    name: 'config keys',
+    summary: 'Print a table of all keys as Markdown',
+    positionals: [],
+    options: {},
+    details: ['The tables in docs/OPERATIONS.md are made this way.'],
+    load: async () => (await import('./config-command.ts')).printKeys,
+  },
+  {
+    name: 'guest build',
+    summary: "Build the lab guest of Debian's packages, if it is not in the cache",
+    positionals: [],
+    options: {
+      cache: {
+        value: 'DIR',
+        what: 'folder to keep it in (default: ~/.cache/understudy/lab-guest)',
+      },
+    },
+    details: ['Prints its kernel, initrd and append as the keys of a `guest` section.'],
+    load: async () => (await import('./guest-command.ts')).buildGuest,
+  },
+];

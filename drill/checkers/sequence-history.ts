@@ -1,0 +1,55 @@
+/**
+ * What a client did to the store, as the client saw it. Write `n` (from 1) is one transaction:
+ * it sets slot `n % slotCount` to `n` and counts itself, so the store's state after any prefix
+ * of the writes is known exactly. Writes go over one connection and are applied in order.
+ */
+export class SequenceHistory {
+  readonly slotCount: number;
+  /** Instants on this machine's monotonic clock; write `n` at index `n - 1`. */
+  readonly sentAtMs: number[] = [];
+  /** NaN for a write that was not acknowledged. */
+  readonly ackedAtMs: number[] = [];
+  /** The guest's own counter as it stood when the write was applied; NaN like the above. */
+  readonly guestCounter: number[] = [];
+
+  constructor(slotCount: number) {
+    this.slotCount = slotCount;
+  }
+
+  /** Number of the last write that was sent; 0 if none was. */
+  get sent(): number {
+    return this.sentAtMs.length;
+  }
+
+  /** Records that a write is about to be sent; returns its number. */
+  send(nowMs: number): number {
+    this.sentAtMs.push(nowMs);
+    this.ackedAtMs.push(Number.NaN);
+    this.guestCounter.push(Number.NaN);
+    return this.sentAtMs.length;
+  }
+
+  acknowledge(write: number, nowMs: number, guestCounter: number): void {
+    this.ackedAtMs[write - 1] = nowMs;
+    this.guestCounter[write - 1] = guestCounter;
+  }
+
+  /** Number of the last write that was acknowledged before `instantMs`; 0 if none was. */
+  lastAckedBefore(instantMs: number): number {
+    for (let n = this.sent; n > 0; n--) {
+      if (this.ackedAtMs[n - 1]! < instantMs) return n;
+    }
+    return 0;
+  }
+
+  /** Number of the last write that was sent before `instantMs`; 0 if none was. */
+  lastSentBefore(instantMs: number): number {
+    for (let n = this.sent; n > 0; n--) {
+      if (this.sentAtMs[n - 1]! < instantMs) return n;
+    }
+    return 0;
+  }
+}
+
+export const writesKey = 'lab:writes';
+export const slotKey = (slot: number) => `lab:seq:${slot}`;

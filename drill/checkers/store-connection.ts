@@ -1,0 +1,69 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { createClient } from '@redis/client';
+import { isUnderstudyError } from '../../shared/errors.ts';
+import { stepError } from '../drill-error.ts';
+
+export type StoreClient = ReturnType<typeof openClient>;
+
+const retryMs = 20;
+const attemptMs = 2_000;
+
+/**
+ * A connection to the guest's Redis on a forwarded port of this machine. It never reconnects by
+ * itself, so that no write is sent twice: what was sent and not answered is unknown, as it is
+ * for any client whose server dies. Tries until the deadline, as the guest may still boot.
+ */
+export async function connectStore(
+  port: number,
+  deadlineMs: number,
+  signal: AbortSignal,
+): Promise<StoreClient> {
+  const endAtMs = performance.now() + deadlineMs;
+  for (;;) {
+    signal.throwIfAborted();
+    const client = openClient(port);
+    // Without a listener an error event would end the process; commands report errors as well.
+    client.on('error', () => {});
+    try {
+      // The handshake has no deadline of its own, and a guest that boots answers nothing.
+      await withDeadline(
+        client.connect().then(() => client.ping()),
+        attemptMs,
+      );
+      return client;
+    } catch (error) {
+      if (client.isOpen) client.destroy();
+      if (performance.now() > endAtMs) {
+        const message = `no answer from the guest's store on port ${port} for ${deadlineMs} ms`;
+        throw stepError(message, { port }, error);
+      }
+    }
+    await sleep(retryMs);
+  }
+}
+
+function openClient(port: number) {
+  return createClient({
+    socket: { host: '127.0.0.1', port, reconnectStrategy: false, connectTimeout: attemptMs },
+    disableOfflineQueue: true,
+  });
+}
+
+/** The answer. Throws `E_DRILL_STEP` where the store refuses, or after `deadlineMs`. */
+export async function withDeadline<T>(answer: Promise<T>, deadlineMs: number): Promise<T> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(
+      () => reject(stepError(`the guest's store does not answer for ${deadlineMs} ms`)),
+      deadlineMs,
+    );
+  });
+  try {
+    return await Promise.race([answer, late]);
+  } catch (error) {
+    if (isUnderstudyError(error)) throw error;
+    throw stepError(`the guest's store failed: ${error}`, {}, error);
+  } finally {
+    clearTimeout(timer);
+  }
+}

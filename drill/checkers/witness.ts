@@ -1,0 +1,28 @@
+import type { Check } from '../check.ts';
+import type { ResumedPause } from './sequence-check.ts';
+
+/**
+ * Somebody outside of Understudy who uses the guest before the fault and can say afterwards
+ * whether it is the same guest. It knows nothing of agents, epochs or NATS.
+ */
+export interface Witness {
+  /** Starts to use the guest. Throws `E_DRILL_STEP` where its service does not answer. */
+  begin(): Promise<void>;
+  /** Throws `E_DRILL_STEP` if the guest was not as it should be up to now. */
+  beforeFault(): Promise<void>;
+  /** Looks at the guest that goes on. `pause` is that of the checkpoint it goes on from. */
+  examine(pause: ResumedPause | undefined): Promise<Testimony>;
+  /** Stops what it does to the guest. May be called at any time, more than once. */
+  end(): Promise<void>;
+}
+
+export interface Testimony {
+  readonly checks: readonly Check[];
+  /** The guest went on from the checkpoint: not from its boot, and not standing still. */
+  readonly guestContinued: boolean;
+  /** Null where the guest has no service that the witness can write to. */
+  readonly dataLost: number | null;
+  readonly unprotectedWrites: number | null;
+  /** Instant of the first answer of the guest's service after the fault; null like the above. */
+  readonly servedAtMs: number | null;
+}

@@ -1,0 +1,126 @@
+import { join } from 'node:path';
+import {
+  type AnyConfig,
+  type BackupConfig,
+  defaults,
+  type GuestSection,
+  type LabConfig,
+  type PrimaryConfig,
+} from '../shared/config/schema.ts';
+import type { LabGuest } from './lab-guest/build.ts';
+
+/** Any role's file serves a drill: what it does not say is as by default. */
+export function toLabConfig(config: AnyConfig): LabConfig {
+  const base = defaults('lab', config.guest.name);
+  const { verify, role: _role, ...sections } = config;
+  const known = Object.entries(sections).filter(([name]) => Object.hasOwn(base, name));
+  return { ...base, ...Object.fromEntries(known), verify: { ...base.verify, ...verify } };
+}
+
+/** True where the file names nothing to boot: the drill brings its own guest then. */
+export const wantsLabGuest = (config: LabConfig) =>
+  config.guest.kernel === null && config.guest.disks.length === 0;
+
+export const storePort = 6379;
+
+/**
+ * The guest section with the lab guest in it: its kernel, a mild load of keys and values, and a
+ * way to its store. `load` is a list of the words that lab-guest/init.sh explains.
+ */
+export function withLabGuest(config: LabConfig, labGuest: LabGuest, load: string): LabConfig {
+  const { kernel, initrd, append } = labGuest;
+  const [first = userNetwork, ...others] = config.guest.networks;
+  const forwards = first.hostForward.filter(({ guestPort }) => guestPort !== storePort);
+  // The host's port is chosen for each run.
+  const store = { hostPort: 1, guestPort: storePort };
+  const networks = [{ ...first, hostForward: [...forwards, store] }, ...others];
+  const guest = { ...config.guest, kernel, initrd, append: `${append} ${load}`, networks };
+  return { ...config, guest };
+}
+
+const userNetwork: GuestSection['networks'][number] = {
+  kind: 'user',
+  mac: null,
+  uplink: { kind: 'none', name: null, bridge: null },
+  hostForward: [],
+};
+
+export interface SideFolders {
+  readonly runFolder: string;
+  readonly memoryFolder: string;
+  readonly stateFolder: string;
+  readonly eventsFile: string;
+  readonly serialLog: string;
+  /** Ports of this machine for the guest's forwarded ports, in their order. */
+  readonly hostPorts: readonly number[];
+}
+
+export const countForwards = (guest: GuestSection) =>
+  guest.networks.reduce((count, network) => count + network.hostForward.length, 0);
+
+export function primaryConfig(lab: LabConfig, side: SideFolders, server: string): PrimaryConfig {
+  const { epoch, tracker, identify, share, compress, flow, heartbeat, baseline } = lab;
+  return {
+    ...defaults('primary', lab.guest.name),
+    ...{ epoch, tracker, identify, share, compress, flow, heartbeat, baseline },
+    guest: sideGuest(lab.guest, side),
+    nats: natsSection(server),
+    verify: { everyEpochs: lab.verify.everyEpochs },
+    log: sideLog(lab, side),
+  };
+}
+
+export function backupConfig(lab: LabConfig, side: SideFolders, server: string): BackupConfig {
+  const { heartbeat, staging } = lab;
+  return {
+    ...defaults('backup', lab.guest.name),
+    ...{ heartbeat, staging },
+    guest: sideGuest(lab.guest, side),
+    nats: natsSection(server),
+    verify: { atTakeover: lab.verify.atTakeover },
+    log: sideLog(lab, side),
+  };
+}
+
+/** The two sides differ in folders and host ports only. */
+function sideGuest(guest: GuestSection, side: SideFolders): GuestSection {
+  const ports = [...side.hostPorts];
+  const networks = guest.networks.map((network) => ({
+    ...network,
+    hostForward: network.hostForward.map((forward) => ({
+      ...forward,
+      hostPort: ports.shift() ?? forward.hostPort,
+    })),
+  }));
+  const { runFolder, memoryFolder, stateFolder, serialLog } = side;
+  return { ...guest, networks, runFolder, memoryFolder, stateFolder, serialLog };
+}
+
+const natsSection = (server: string) => ({
+  ...defaults('primary', 'lab').nats,
+  servers: [server],
+});
+
+const sideLog = (lab: LabConfig, side: SideFolders) => ({
+  ...lab.log,
+  format: 'pretty' as const,
+  eventsFile: side.eventsFile,
+});
+
+/** Folder and file names of one side below the run's folders. */
+export function sideFolders(
+  side: 'primary' | 'backup',
+  runFolder: string,
+  memoryFolder: string,
+  hostPorts: readonly number[],
+): SideFolders {
+  return {
+    // Short names: the path of a unix socket has at most 107 bytes.
+    runFolder: join(runFolder, side),
+    memoryFolder: join(memoryFolder, side),
+    stateFolder: join(runFolder, `${side}-state`),
+    eventsFile: join(runFolder, `${side}-events.jsonl`),
+    serialLog: join(runFolder, `${side}-console.log`),
+    hostPorts,
+  };
+}

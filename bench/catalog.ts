@@ -1,0 +1,19 @@
+import type { Suite } from './suite.ts';
+import { applySuite } from './suites/apply.ts';
+import { compressSuite } from './suites/compress.ts';
+import { guestSuite } from './suites/guest.ts';
+import { hashSuite } from './suites/hash.ts';
+import { pauseSuite } from './suites/pause.ts';
+import { pipelineSuite } from './suites/pipeline.ts';
+import { takeoverSuite } from './suites/takeover.ts';
+
+/** All suites, in the order of the page. */
+export const suites: readonly Suite[] = [
+  hashSuite,
+  compressSuite,
+  pipelineSuite,
+  applySuite,
+  pauseSuite,
+  takeoverSuite,
+  guestSuite,
+];

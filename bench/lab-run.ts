@@ -1,0 +1,103 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { carryOut } from '../drill/carry-out.ts';
+import { watchInterrupts } from '../drill/interrupt.ts';
+import type { Lab } from '../drill/lab.ts';
+import { toLabConfig, withLabGuest } from '../drill/lab-config.ts';
+import { buildLabGuest } from '../drill/lab-guest/build.ts';
+import type { RunEvents } from '../drill/measure.ts';
+import { silentProgress } from '../drill/progress.ts';
+import type { DrillResult } from '../drill/result.ts';
+import { sweepDeadRuns } from '../drill/run-folder.ts';
+import {
+  type DrillContext,
+  type Findings,
+  failPrimaryHost,
+  startProtected,
+} from '../drill/steps.ts';
+import { defaults, type LabConfig } from '../shared/config/schema.ts';
+import { type MemorySample, sampleMemory } from './memory-sample.ts';
+
+export interface LabRunOptions {
+  readonly memoryBytes: number;
+  /** Words for the lab guest's command line, which lab-guest/init.sh explains. */
+  readonly load: string;
+  /** How long the protected guest works before its host is killed. */
+  readonly workMs: number;
+  readonly atTakeover: 'full' | 'recorded';
+}
+
+export interface LabRun {
+  readonly result: DrillResult;
+  readonly events: RunEvents;
+  /** The agents' own memory while the guest was protected and at work. */
+  readonly samples: readonly MemorySample[];
+  /** The working time, on the clock of the events. */
+  readonly fromMs: number;
+  readonly toMs: number;
+}
+
+/**
+ * Two real agents, a NATS server and the lab guest, as in a drill: the guest is protected, works,
+ * loses its host and goes on. Throws where the drill could not be carried out at all; whether all
+ * of its checks held is in `result.ok`.
+ */
+export async function runLab(options: LabRunOptions): Promise<LabRun> {
+  await sweepDeadRuns();
+  const interrupts = watchInterrupts();
+  const run = new MeasuredScenario(options.workMs);
+  try {
+    const { result, events } = await carryOut({
+      scenarioName: 'bench',
+      scenario: { summary: 'a benchmark', run: (lab, context) => run.go(lab, context) },
+      seed: 1,
+      progress: silentProgress,
+      signal: interrupts.signal,
+      prepare: () => prepareGuest(options),
+    });
+    if (result.error !== null) throw new Error(`${result.error.code}: ${result.error.message}`);
+    return { result, events, samples: run.samples, fromMs: run.fromMs, toMs: run.toMs };
+  } finally {
+    interrupts.unwatch();
+  }
+}
+
+async function prepareGuest({ memoryBytes, load, atTakeover }: LabRunOptions) {
+  const labGuest = await buildLabGuest();
+  const base = toLabConfig(defaults('lab', 'bench'));
+  const sized: LabConfig = {
+    ...base,
+    guest: { ...base.guest, memory: memoryBytes },
+    verify: { ...base.verify, atTakeover },
+  };
+  const config = withLabGuest(sized, labGuest, load);
+  return { config, isLabGuest: true, guestImage: `lab guest ${labGuest.recipeDigest}, ${load}` };
+}
+
+const samplePeriodMs = 100;
+
+/** As the drill `kill-host`, but measuring while the guest works. */
+class MeasuredScenario {
+  readonly samples: MemorySample[] = [];
+  readonly #workMs: number;
+  fromMs = 0;
+  toMs = 0;
+
+  constructor(workMs: number) {
+    this.#workMs = workMs;
+  }
+
+  async go(lab: Lab, context: DrillContext): Promise<Findings> {
+    await startProtected(lab, context);
+    // What the guest does to come up is not what is measured.
+    await sleep(1000, undefined, { signal: context.signal });
+    this.fromMs = Number(process.hrtime.bigint()) / 1e6;
+    const endAtMs = performance.now() + this.#workMs;
+    while (performance.now() < endAtMs) {
+      this.samples.push(sampleMemory(lab.primary.pid, lab.backup.pid));
+      await sleep(samplePeriodMs, undefined, { signal: context.signal });
+    }
+    this.toMs = Number(process.hrtime.bigint()) / 1e6;
+    await context.witness.beforeFault();
+    return await failPrimaryHost(lab, context);
+  }
+}

@@ -1,0 +1,91 @@
+import { formatRatio, formatValue } from './amounts.ts';
+import { type Conditions, quietLoad } from './conditions.ts';
+import { isMeasured, median, quantile, type Row } from './row.ts';
+import type { Suite, SuiteResult } from './suite.ts';
+import type { Verdict } from './targets.ts';
+
+export interface Report {
+  readonly conditions: Conditions;
+  readonly quick: boolean;
+  readonly suites: readonly SuiteResult[];
+  readonly targets: readonly Verdict[];
+}
+
+/** docs/benchmarks.md out of one run. */
+export function renderPage(report: Report, suites: readonly Suite[]): string {
+  const sections = report.suites.map((result) => {
+    const suite = suites.find(({ name }) => name === result.name);
+    if (suite === undefined) throw new Error(`a result of an unknown suite ${result.name}`);
+    return `## ${suite.title}\n\n${suite.about}\n\n${rowTable(result.rows)}\n`;
+  });
+  return `${[
+    '# Benchmarks',
+    `Written by \`npm run bench\`; do not edit. All numbers are of one run on one machine. "Spread"
+is the range from the tenth to the ninetieth percentile of the runs; a ratio is taken inside each
+run and the median is given.${otherWork(report.conditions)}`,
+    conditionTable(report.conditions),
+    '## Numbers to reach',
+    targetTable(report.targets),
+    ...sections,
+  ].join('\n\n')}`.replace(/\n{3,}/g, '\n\n');
+}
+
+function otherWork({ loadAtStart }: Conditions): string {
+  return loadAtStart <= quietLoad
+    ? ''
+    : ` **Other work ran on this machine meanwhile (load average ${loadAtStart.toFixed(1)} at the
+start): times are longer and rates lower than on a quiet one.**`;
+}
+
+function conditionTable(conditions: Conditions): string {
+  const { date, processor, cores, memoryGib, kernel, node, qemu, natsServer } = conditions;
+  return table(
+    ['', ''],
+    [
+      ['Date', date],
+      ['Processor', `${processor}, ${cores} cores, ${memoryGib} GiB`],
+      ['Kernel', `Linux ${kernel}`],
+      ['Node', node],
+      ['QEMU', qemu],
+      ['NATS', natsServer],
+      ['Compiler of the native baselines', `${conditions.compiler}, -O3 -march=native`],
+      ['Load average at the start', conditions.loadAtStart.toFixed(2)],
+      ['Commit', conditions.commit],
+    ],
+  );
+}
+
+function targetTable(targets: readonly Verdict[]): string {
+  return table(
+    ['To reach', 'Measured', 'Verdict'],
+    targets.map(({ target, measured, verdict }) => [target, measured, verdict]),
+  );
+}
+
+function rowTable(rows: readonly Row[]): string {
+  const cells = rows.map((row) => {
+    if (!isMeasured(row)) return [row.what, `not run: ${row.notRun}`, '', '', ''];
+    const what = row.note === undefined ? row.what : `${row.what} (${row.note})`;
+    const { values, unit, against } = row;
+    const low = formatValue(quantile(values, 0.1), unit);
+    const high = formatValue(quantile(values, 0.9), unit);
+    const ratio =
+      against === undefined
+        ? ''
+        : `${formatRatio(median(against.ratios))} × ${nameOf(rows, against.id)}`;
+    const spread = values.length === 1 ? '' : `${low} … ${high}`;
+    return [what, formatValue(median(values), unit), spread, `${values.length}`, ratio];
+  });
+  return table(['What', 'Median', 'Spread', 'Runs', 'Against'], cells);
+}
+
+/** The other row as the table names it. */
+function nameOf(rows: readonly Row[], id: string): string {
+  return rows.find((row) => row.id === id)?.what ?? id;
+}
+
+function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
+  const line = (cells: readonly string[]): string =>
+    `| ${cells.map((cell) => cell.replaceAll('|', '\\|')).join(' | ')} |`;
+  return [line(head), line(head.map(() => '---')), ...rows.map(line)].join('\n');
+}

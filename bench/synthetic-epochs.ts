@@ -1,0 +1,67 @@
+import type { EpochEncoder } from '../primary/pipeline/epoch-encoder.ts';
+import { SyntheticGuest } from '../shared/guest/synthetic-guest.ts';
+import type { WorkloadSpec } from '../shared/guest/synthetic-state.ts';
+import type { WorkloadName } from '../shared/guest/workload/catalog.ts';
+import type { GuestName } from '../shared/ids.ts';
+import { PageSet } from '../shared/page-set.ts';
+
+/** Guest time of an epoch, ms. */
+const epochMs = 100;
+const writesMax = 400_000;
+
+/** A synthetic guest that runs epoch after epoch, for what comes after capture. */
+export class SyntheticEpochs {
+  readonly guest: SyntheticGuest;
+  readonly #dirty: PageSet;
+
+  constructor(memoryBytes: number, workloads?: readonly WorkloadSpec[]) {
+    const name = 'bench' as GuestName;
+    const options = { name, memoryBytes, seed: 1 };
+    this.guest = new SyntheticGuest(workloads === undefined ? options : { ...options, workloads });
+    this.#dirty = new PageSet(this.guest.memory.pageCount);
+  }
+
+  /** One workload in half of RAM. */
+  static of(workload: WorkloadName, memoryBytes: number): SyntheticEpochs {
+    const spec: WorkloadSpec = { workload, share: 0.5, writesPerSecond: 20_000 };
+    return new SyntheticEpochs(memoryBytes, [spec]);
+  }
+
+  get pageCount(): number {
+    return this.guest.memory.pageCount;
+  }
+
+  /** Lets the guest run until at least `pagesMin` pages are dirty; returns how many are. */
+  run(pagesMin: number): number {
+    this.#dirty.clear();
+    for (let writes = 0; this.#dirty.size < pagesMin && writes < writesMax; ) {
+      writes += this.guest.advance(epochMs);
+      this.guest.takeDirty(this.#dirty);
+    }
+    return this.#dirty.size;
+  }
+
+  /** Copies the dirty pages into the encoder's buffer; returns how many fitted. */
+  capture(encoder: EpochEncoder): number {
+    const { captureBuffer, capturePages, captureCapacityPages } = encoder;
+    const count = this.#dirty.take(0, capturePages.subarray(0, captureCapacityPages));
+    this.guest.memory.copyPages(capturePages, count, captureBuffer, 0);
+    return count;
+  }
+
+  /** Tells the encoder what RAM holds, as after a synchronisation. */
+  identifyAll(encoder: EpochEncoder): void {
+    const { memory } = this.guest;
+    const step = encoder.captureCapacityPages;
+    let run = memory.nextData(0);
+    encoder.identifyZeros(0, this.pageCount);
+    while (run !== undefined) {
+      for (let first = run.first; first < run.end; first += step) {
+        const count = Math.min(step, run.end - first);
+        memory.readRange(first, count, encoder.captureBuffer, 0);
+        encoder.identifyRange(first, count);
+      }
+      run = memory.nextData(run.end);
+    }
+  }
+}

@@ -1,0 +1,143 @@
+import { formatRatio, formatValue } from './amounts.ts';
+import { isMeasured, type MeasuredRow, median, type Row } from './row.ts';
+
+/** A number to reach, and how it came out. */
+export interface Verdict {
+  readonly target: string;
+  /** In words, with the numbers; the reason where it was not measured. */
+  readonly measured: string;
+  readonly verdict: 'met' | 'not met' | 'not measured';
+}
+
+/** Judges every number to reach by the rows of one run. */
+export function judge(rows: readonly Row[]): Verdict[] {
+  const byId = new Map(rows.map((row) => [row.id, row]));
+  return targets.map((target) => {
+    const wanted = target.rows.map((id) => byId.get(id));
+    const missing = target.rows.find((_, i) => wanted[i] === undefined || !isMeasured(wanted[i]));
+    if (missing !== undefined) {
+      const row = byId.get(missing);
+      const why = row !== undefined && !isMeasured(row) ? row.notRun : 'not in this run';
+      return { target: target.text, measured: `${missing}: ${why}`, verdict: 'not measured' };
+    }
+    const { measured, met } = target.judge(wanted as MeasuredRow[]);
+    return { target: target.text, measured, verdict: met ? 'met' : 'not met' };
+  });
+}
+
+interface Target {
+  readonly text: string;
+  /** Rows that the verdict rests on. */
+  readonly rows: readonly string[];
+  readonly judge: (rows: readonly MeasuredRow[]) => { measured: string; met: boolean };
+}
+
+/** The numbers to reach of the project's second issue, line by line. */
+const targets: readonly Target[] = [
+  {
+    text: 'XXH3, one call a batch: at least 12 times `xxhash-wasm` called once a block',
+    rows: ['hash.xxh3-batch'],
+    judge: ([row]) => {
+      const ratio = ratioOf(row!, 'hash.xxhash-wasm-block');
+      return { measured: `${formatRatio(ratio)} times`, met: ratio >= 12 };
+    },
+  },
+  {
+    text: 'XXH3, one call a batch: at least 0.8 of a native XXH3 loop, or 9 GB/s',
+    rows: ['hash.xxh3-batch-native'],
+    judge: ([row]) => {
+      const ratio = ratioOf(row!, 'native.xxh3');
+      const rate = median(row!.values);
+      const measured = `${formatRatio(ratio)} of native, ${formatValue(rate, 'GB/s')}`;
+      return { measured, met: ratio >= 0.8 || rate >= 9 };
+    },
+  },
+  {
+    text: 'WKdm compresses and decompresses guest pages at 1.5 GB/s at least',
+    rows: ['compress.wkdm', 'decompress.wkdm'],
+    judge: (rows) => {
+      const rates = rows.map(({ values }) => median(values));
+      const measured = rates.map((rate) => formatValue(rate, 'GB/s')).join(' and ');
+      return { measured, met: rates.every((rate) => rate >= 1.5) };
+    },
+  },
+  {
+    text: 'Zero-run takes sparse pages at 5 GB/s at least',
+    rows: ['compress.zero-run'],
+    judge: ([row]) => {
+      const rate = median(row!.values);
+      return { measured: formatValue(rate, 'GB/s'), met: rate >= 5 };
+    },
+  },
+  {
+    text: 'The pipeline: at least 100,000 dirty pages a second on one core, first pass over the data',
+    rows: ['pipeline.sync', 'pipeline.mix', 'pipeline.slowest'],
+    judge: (rows) => {
+      const [sync, mix, slowest] = rows.map(({ values }) => median(values));
+      const rates = [sync!, mix!].map((rate) => formatValue(rate, 'pages/s'));
+      const worst = `${formatValue(slowest!, 'pages/s')} with ${rows[2]!.note}`;
+      return {
+        measured: `all of a guest ${rates[0]}, key-value mix ${rates[1]}; slowest ${worst}`,
+        met: sync! >= 100_000 && mix! >= 100_000,
+      };
+    },
+  },
+  {
+    text: 'Pause: at most twice the sum of its floor in the same run',
+    rows: ['pause.idle', 'pause.key-value', 'pause.agent-idle'],
+    judge: (rows) => {
+      const floors = ['pause-floor.idle', 'pause-floor.key-value', 'pause-floor.idle'];
+      const ratios = rows.map((row, i) => ratioOf(row, floors[i]!));
+      const [idle, keyValue, agent] = ratios.map(formatRatio);
+      const measured = `idle ${idle}, key-value ${keyValue}, the agent's on an idle guest ${agent}`;
+      return { measured, met: ratios.every((ratio) => ratio <= 2) };
+    },
+  },
+  atMost('Pause on the idle lab guest of 512 MiB: a median of 5 ms at most', 'pause.agent-idle', 5),
+  atMost(
+    'Takeover of a warm standby after detection: 100 ms at most',
+    'takeover.after-detection',
+    100,
+  ),
+  atMost(
+    'Wire bytes: at most a third of page-granularity bytes, key-value guest, 100 ms epochs',
+    'wire.key-value',
+    1 / 3,
+  ),
+  {
+    text: 'Memory beside the guest: at most 25 % of guest RAM plus 200 MiB on the primary',
+    rows: ['memory.primary', 'memory.primary-4gib'],
+    judge: (rows) => {
+      const limits = [1024, 4096].map((ramMib) => ramMib / 4 + 200);
+      const peaks = rows.map((row) => Math.max(...row.values));
+      const measured = peaks
+        .map((peak, i) => `${formatValue(peak, 'MiB')} of ${limits[i]} MiB`)
+        .join(' at 1 GiB, ');
+      return { measured: `${measured} at 4 GiB`, met: peaks.every((p, i) => p <= limits[i]!) };
+    },
+  },
+  {
+    text: 'A 1 GiB guest works; 4 GiB works in principle and one run shows it',
+    rows: ['works.1gib', 'works.4gib'],
+    judge: (rows) => ({
+      measured: rows.map((row) => `${row.note}`).join('; '),
+      met: rows.every((row) => row.values.every((share) => share === 1)),
+    }),
+  },
+];
+
+function atMost(text: string, id: string, limit: number): Target {
+  return {
+    text,
+    rows: [id],
+    judge: ([row]) => {
+      const value = median(row!.values);
+      return { measured: formatValue(value, row!.unit), met: value <= limit };
+    },
+  };
+}
+
+function ratioOf(row: MeasuredRow, other: string): number {
+  if (row.against?.id !== other) throw new Error(`${row.id} is not compared with ${other}`);
+  return median(row.against.ratios);
+}

@@ -1,0 +1,138 @@
+import test from 'ava';
+import fc from 'fast-check';
+import {
+  type BackupEffect,
+  type BackupEvent,
+  type BackupState,
+  initialBackupState,
+  stepBackup,
+} from '../../backup/machine.ts';
+import { epoch, sessionId } from '../../shared/ids.ts';
+
+const peer = { agent: 'a', instance: 'i', session: sessionId('00000000000000aa') };
+const sameGuest = { agent: 'b', instance: 'i', session: sessionId('00000000000000bb') };
+const stranger = { agent: 'z', instance: 'j', session: sessionId('00000000000000cc') };
+const { session } = peer;
+
+function run(
+  events: readonly BackupEvent[],
+  from: BackupState = initialBackupState,
+  takeoverEnabled = true,
+) {
+  let state = from;
+  const effects: BackupEffect[] = [];
+  for (const event of events) {
+    const step = stepBackup(state, event, { takeoverEnabled });
+    state = step.state;
+    effects.push(...step.effects);
+  }
+  return { state, effects, kinds: effects.map((effect) => effect.kind) };
+}
+
+const hello: BackupEvent = { kind: 'hello', peer, peerAlive: false, whole: false };
+const committed: BackupEvent = { kind: 'committed', session, epoch: epoch(7) };
+
+test('an epoch is acknowledged when it is committed, and then the guest is protected', (t) => {
+  const { state, effects } = run([hello, committed]);
+  t.is(state.name, 'protecting');
+  t.deepEqual(effects.at(-1), { kind: 'acknowledge', session, epoch: epoch(7) });
+});
+
+test('silence of the primary leads to a claim, and the guest runs only when it is won', (t) => {
+  const silent = run([hello, committed, { kind: 'peer-silent' }]);
+  t.is(silent.state.name, 'taking-over');
+  t.deepEqual(silent.kinds.slice(-1), ['claim']);
+  t.deepEqual(run([{ kind: 'claim-won' }], silent.state).kinds, ['resume-guest']);
+  t.is(run([{ kind: 'claim-lost', holder: 'p' }], silent.state).state.name, 'waiting');
+});
+
+test('nothing is acknowledged once a takeover began', (t) => {
+  const { kinds } = run([hello, committed, { kind: 'peer-silent' }, committed]);
+  t.is(kinds.filter((kind) => kind === 'acknowledge').length, 1);
+});
+
+test('half a synchronisation is never resumed, an older whole epoch is', (t) => {
+  t.is(run([hello, { kind: 'peer-silent' }]).state.name, 'waiting');
+  const whole: BackupEvent = { kind: 'hello', peer: sameGuest, peerAlive: true, whole: true };
+  t.is(run([hello, committed, whole, { kind: 'peer-silent' }]).state.name, 'taking-over');
+  const givenUp: BackupEvent = { kind: 'older-epoch-given-up', session: sameGuest.session };
+  t.is(run([hello, committed, whole, givenUp, { kind: 'peer-silent' }]).state.name, 'waiting');
+});
+
+test('a primary that stood down is not taken over', (t) => {
+  const { state } = run([
+    hello,
+    committed,
+    { kind: 'stood-down', agent: 'a', reason: 'maintenance' },
+    { kind: 'peer-silent' },
+  ]);
+  t.is(state.name, 'waiting');
+});
+
+test('an agent that was restarted beside the same guest is no second primary', (t) => {
+  const restarted: BackupEvent = { kind: 'hello', peer: sameGuest, peerAlive: true, whole: true };
+  const { kinds, state } = run([hello, committed, restarted]);
+  t.is(kinds.at(-1), 'welcome');
+  t.true(state.name === 'synchronising' && state.whole);
+});
+
+test('a second primary is refused while the first lives, and welcome when it does not', (t) => {
+  const second = (peerAlive: boolean): BackupEvent => ({
+    kind: 'hello',
+    peer: stranger,
+    peerAlive,
+    whole: false,
+  });
+  const refused = run([hello, committed, second(true)]);
+  t.is(refused.state.name, 'protecting');
+  t.deepEqual(refused.effects.at(-1), {
+    kind: 'refuse',
+    peer: stranger,
+    reason: 'other-primary-alive',
+  });
+  t.is(run([hello, committed, second(false)]).kinds.at(-1), 'welcome');
+});
+
+test('a guest that was resumed makes this side the primary', (t) => {
+  const { state, kinds } = run([
+    hello,
+    committed,
+    { kind: 'peer-silent' },
+    { kind: 'claim-won' },
+    { kind: 'resumed', epoch: epoch(7) },
+  ]);
+  t.true(state.name === 'stopped' && state.outcome.kind === 'took-over');
+  t.is(kinds.at(-1), 'finish');
+});
+
+test('with takeover switched off, silence changes nothing', (t) => {
+  const { state } = run([hello, committed, { kind: 'peer-silent' }], undefined, false);
+  t.is(state.name, 'protecting');
+});
+
+test('an agent asked to stop in a takeover ends after the guest runs, not before', (t) => {
+  const asked = run([hello, committed, { kind: 'peer-silent' }, { kind: 'stop' }]);
+  t.is(asked.state.name, 'taking-over');
+  const { state } = run([{ kind: 'claim-won' }, { kind: 'resumed', epoch: epoch(7) }], asked.state);
+  t.is(state.name, 'stopped');
+});
+
+test('in any order of events the guest runs at most once, and only after a won claim', (t) => {
+  const anEvent = fc.constantFrom<BackupEvent>(
+    hello,
+    { kind: 'hello', peer: stranger, peerAlive: true, whole: false },
+    { kind: 'hello', peer: sameGuest, peerAlive: true, whole: true },
+    committed,
+    { kind: 'epoch-failed', session, cause: 'digest' },
+    { kind: 'stood-down', agent: 'a', reason: 'x' },
+    { kind: 'peer-silent' },
+    { kind: 'claim-lost', holder: 'p' },
+  );
+  fc.assert(
+    fc.property(fc.array(anEvent, { maxLength: 40 }), (events) => {
+      const { kinds, state } = run(events);
+      return !kinds.includes('resume-guest') && state.name !== 'stopped';
+    }),
+  );
+  t.pass();
+});

@@ -1,0 +1,105 @@
+import test from 'ava';
+import type { MeasuredRow, Row } from '../../bench/row.ts';
+import { judge } from '../../bench/targets.ts';
+
+const row = (id: string, unit: MeasuredRow['unit'], values: number[]): MeasuredRow => ({
+  ...{ id, what: id, unit, values },
+});
+
+function verdictOf(rows: readonly Row[], target: RegExp) {
+  const found = judge(rows).filter((verdict) => target.test(verdict.target));
+  if (found.length !== 1) throw new Error(`${found.length} targets match ${target}`);
+  return found[0]!;
+}
+
+test('without rows every number to reach is "not measured", none is met', (t) => {
+  const verdicts = judge([]);
+  t.is(verdicts.length, 11);
+  for (const { verdict, measured } of verdicts) {
+    t.is(verdict, 'not measured');
+    t.regex(measured, /not in this run/);
+  }
+});
+
+test('a row that could not be measured gives its reason, not a verdict', (t) => {
+  const missing = { id: 'takeover.after-detection', what: 'x', notRun: 'E_QEMU: no QEMU here' };
+  const { verdict, measured } = verdictOf([missing], /Takeover/);
+  t.is(verdict, 'not measured');
+  t.regex(measured, /no QEMU here/);
+});
+
+test('a limit is held against the median, and reaching it counts', (t) => {
+  const takeover = (values: number[]) =>
+    verdictOf([row('takeover.after-detection', 'ms', values)], /Takeover/).verdict;
+  t.is(takeover([90, 100, 500]), 'met');
+  t.is(takeover([90, 100.1, 500]), 'not met');
+  const wire = (share: number) =>
+    verdictOf([row('wire.key-value', 'share', [share])], /Wire bytes/).verdict;
+  t.is(wire(0.33), 'met');
+  t.is(wire(0.34), 'not met');
+});
+
+test('the pipeline is held against a whole guest and the mix, and names its slowest', (t) => {
+  const pipeline = (sync: number, mix: number) =>
+    verdictOf(
+      [
+        row('pipeline.sync', 'pages/s', [sync]),
+        row('pipeline.mix', 'pages/s', [mix]),
+        { ...row('pipeline.slowest', 'pages/s', [70_000]), note: 'log lines' },
+      ],
+      /pipeline/,
+    );
+  t.is(pipeline(100_000, 600_000).verdict, 'met');
+  t.is(pipeline(99_999, 600_000).verdict, 'not met');
+  t.regex(pipeline(100_000, 600_000).measured, /slowest 70,000 pages\/s with log lines/);
+});
+
+test('the hash is measured against native, or by its own speed', (t) => {
+  const hash = (ratio: number, rate: number) => {
+    const against = { id: 'native.xxh3', ratios: [ratio] };
+    const rows = [{ ...row('hash.xxh3-batch-native', 'GB/s', [rate]), against }];
+    return verdictOf(rows, /native XXH3 loop/).verdict;
+  };
+  t.is(hash(0.8, 5), 'met');
+  t.is(hash(0.5, 9), 'met');
+  t.is(hash(0.79, 8.9), 'not met');
+});
+
+test('the pause must stay below twice its floor on both guests, and in the agent', (t) => {
+  const pause = (idle: number, busy: number, agent: number) => {
+    const rows = [
+      { name: 'idle', floor: 'idle', ratio: idle },
+      { name: 'key-value', floor: 'key-value', ratio: busy },
+      { name: 'agent-idle', floor: 'idle', ratio: agent },
+    ].map(({ name, floor, ratio }) => ({
+      ...row(`pause.${name}`, 'ms', [3]),
+      against: { id: `pause-floor.${floor}`, ratios: [ratio] },
+    }));
+    return verdictOf(rows, /sum of its floor/).verdict;
+  };
+  t.is(pause(1.2, 2, 1.9), 'met');
+  t.is(pause(1.2, 2.1, 1), 'not met');
+  t.is(pause(1.2, 1, 2.1), 'not met');
+});
+
+test('memory is judged by its highest sample, at both sizes', (t) => {
+  const memory = (small: number[], large: number[]) => {
+    const rows = [row('memory.primary', 'MiB', small), row('memory.primary-4gib', 'MiB', large)];
+    return verdictOf(rows, /Memory beside/).verdict;
+  };
+  t.is(memory([300, 456], [1224]), 'met');
+  t.is(memory([300, 457, 300], [1000]), 'not met');
+  t.is(memory([300], [1225]), 'not met');
+});
+
+test('a guest works only if every check held', (t) => {
+  const works = (share: number) => {
+    const rows = [
+      { ...row('works.1gib', 'share', [1]), note: '1 GiB' },
+      { ...row('works.4gib', 'share', [share]), note: '4 GiB' },
+    ];
+    return verdictOf(rows, /4 GiB works/).verdict;
+  };
+  t.is(works(1), 'met');
+  t.is(works(0.999), 'not met');
+});

@@ -1,0 +1,80 @@
+import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import test, { type ExecutionContext } from 'ava';
+import { buildLabGuest } from '../../../drill/lab-guest/build.ts';
+import type { DrillResult } from '../../../drill/result.ts';
+import { runDrill } from '../../../drill/run.ts';
+
+// Other tests run at the same time: a primary that is slow is not a primary that died.
+const patience = 'heartbeat: { intervalMs: 50, limitMs: 1500 }';
+
+const lab = `role: lab
+${patience}
+guest: { name: test, memory: 256MiB }
+drill: { workMs: 2000, watchMs: 1000, deadlineMs: 90000 }
+`;
+
+test.serial('a guest survives the death of its host', async (t) => {
+  const result = await drill(t, 'kill-host', lab);
+  everyCheckHolds(t, result);
+  t.true(result.ramVerified && result.guestContinued);
+  t.is(result.dataLost, 0);
+  t.true(result.epochs.captured > 5 && result.epochs.acked > 5);
+  t.true(result.wire.bytes > 0 && result.wire.bytes < result.wire.pageBytes);
+  const { detect, decide, load, verify, resume, total } = result.failoverMs!;
+  t.true([detect, decide, load, verify, resume].every((ms) => ms >= 0));
+  t.true(Math.abs(detect + decide + load + verify + resume - total) < 0.001);
+});
+
+test.serial('a backup that dies and comes back protects again, then takes over', async (t) => {
+  const result = await drill(t, 'kill-backup', lab);
+  everyCheckHolds(t, result);
+  t.is(result.sync.length, 2);
+});
+
+test.serial("an operator's own guest is drilled as well", async (t) => {
+  const { kernel, initrd, append } = await buildLabGuest();
+  const own = `role: primary
+${patience}
+guest:
+  name: own
+  memory: 256MiB
+  kernel: ${kernel}
+  initrd: ${initrd}
+  append: ${append}
+`;
+  const result = await drill(t, 'kill-host', own);
+  everyCheckHolds(t, result);
+  t.is(result.dataLost, null, 'nobody wrote to it');
+  t.true(result.ramVerified && result.guestContinued);
+});
+
+function everyCheckHolds(t: ExecutionContext, result: DrillResult): void {
+  t.is(result.error, null);
+  t.deepEqual(
+    result.checks.filter(({ ok }) => !ok),
+    [],
+  );
+  t.true(result.checks.length > 3);
+  t.true(result.ok);
+}
+
+async function drill(t: ExecutionContext, scenario: string, guest: string): Promise<DrillResult> {
+  const folder = await mkdtemp(join(tmpdir(), 'scenario-test-'));
+  t.teardown(() => rm(folder, { recursive: true, force: true }));
+  const guestFile = join(folder, 'guest.yaml');
+  await writeFile(guestFile, guest);
+  const reportFolder = join(folder, 'report');
+  let text = '';
+  const output = {
+    write(part: string) {
+      text += part;
+    },
+  };
+  const status = await runDrill({ scenario, guestFile, json: true, reportFolder, output });
+  const result: DrillResult = JSON.parse(text);
+  t.is(status, result.ok ? 0 : 1);
+  t.deepEqual((await readdir(reportFolder)).sort(), ['report.html', 'report.json']);
+  return result;
+}

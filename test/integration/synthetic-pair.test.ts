@@ -1,0 +1,193 @@
+import test from 'ava';
+import { SyntheticGuest } from '../../shared/guest/synthetic-guest.ts';
+import type { SyntheticMemory } from '../../shared/guest/synthetic-memory.ts';
+import { MemoryBus } from '../../shared/transport/memory-bus.ts';
+import {
+  guestName,
+  memoryBytes,
+  type RunningPrimary,
+  startBackup,
+  startPrimary,
+  tmpfsFolder,
+} from './synthetic-pair.ts';
+
+function sameMemory(a: SyntheticMemory, b: SyntheticMemory): boolean {
+  const [left, right] = [Buffer.alloc(2 ** 20), Buffer.alloc(2 ** 20)];
+  for (let page = 0; page < memoryBytes / 4096; page += 256) {
+    a.readRange(page, 256, left, 0);
+    b.readRange(page, 256, right, 0);
+    if (!left.equals(right)) return false;
+  }
+  return true;
+}
+
+/** Nothing is written any more, and the backup has acknowledged the guest's RAM as it stands. */
+async function settled(primary: RunningPrimary): Promise<void> {
+  primary.guest.advance = () => 0;
+  const from = primary.events.events.length;
+  const { epoch } = await primary.events.find('epoch', () => true, from);
+  await primary.events.find('ack', (ack) => ack.epoch > epoch, from);
+}
+
+test('a guest whose primary vanished goes on from the last whole epoch, and writes go on', async (t) => {
+  const bus = new MemoryBus({ seed: 1, time: 'real' });
+  const backup = await startBackup(t, bus, tmpfsFolder(t));
+  const primary = startPrimary(t, bus);
+  await primary.events.find('state', ({ to }) => to === 'protected');
+  await primary.events.find('ack', ({ epoch }) => epoch >= 10);
+  primary.vanish();
+  backup.watch.fallSilent();
+  const done = await backup.events.find('takeover');
+  t.is(done.ramDigestFound, done.ramDigestExpected);
+  const epochs = primary.events.events.filter((event) => event.kind === 'epoch');
+  t.is(epochs.find(({ epoch }) => epoch === done.epoch)?.ramDigest, done.ramDigestFound!);
+  const { guest } = await backup.stop();
+  const resumed = guest as SyntheticGuest;
+  const before = resumed.counter;
+  t.true(before > 0);
+  resumed.advance(50);
+  t.true(resumed.counter > before);
+});
+
+test('RAM of both sides is the same, byte for byte, at an epoch', async (t) => {
+  const bus = new MemoryBus({ seed: 2, time: 'real' });
+  const backup = await startBackup(t, bus, tmpfsFolder(t));
+  const primary = startPrimary(t, bus);
+  await primary.events.find('ack', ({ epoch }) => epoch >= 5);
+  await settled(primary);
+  t.true(sameMemory(primary.guest.memory, backup.memory));
+});
+
+test('a backup that was restarted is brought level by digests, not by everything', async (t) => {
+  const bus = new MemoryBus({ seed: 3, time: 'real' });
+  const folder = tmpfsFolder(t);
+  const first = await startBackup(t, bus, folder);
+  const primary = startPrimary(t, bus);
+  const full = await primary.events.find('sync', ({ phase }) => phase === 'done');
+  await primary.events.find('ack', ({ epoch }) => epoch >= 5);
+  // What it writes while there is no backup would have to be sent, whoever held what.
+  await settled(primary);
+  await first.stop();
+  const from = primary.events.events.length;
+  primary.watch.fallSilent();
+  const second = await startBackup(t, bus, folder, first.memory);
+  t.truthy(second.store.holds(), 'it says what it holds');
+  const again = await primary.events.find('sync', ({ phase }) => phase === 'done', from);
+  t.true(full.pages > 1000);
+  t.true(again.pages < 100, `${again.pages} pages again, ${full.pages} at first`);
+  await primary.events.find('state', ({ to }) => to === 'protected', from);
+});
+
+test('messages that are lost, doubled and late cost time, never an epoch', async (t) => {
+  const bus = new MemoryBus({
+    ...{ seed: 4, time: 'real', lossRate: 0.02, duplicateRate: 0.05 },
+    ...{ delayMsMin: 0, delayMsMax: 3 },
+  });
+  const backup = await startBackup(t, bus, tmpfsFolder(t));
+  const primary = startPrimary(t, bus);
+  await primary.events.find('ack', ({ epoch }) => epoch >= 10);
+  primary.vanish();
+  backup.watch.fallSilent();
+  const done = await backup.events.find('takeover');
+  t.is(done.ramDigestFound, done.ramDigestExpected);
+});
+
+test('a primary that is stopped stands down: its guest runs on and is not taken over', async (t) => {
+  const bus = new MemoryBus({ seed: 5, time: 'real' });
+  const backup = await startBackup(t, bus, tmpfsFolder(t));
+  const primary = startPrimary(t, bus);
+  await primary.events.find('ack', ({ epoch }) => epoch >= 3);
+  t.deepEqual(await primary.stop(), { kind: 'released' });
+  t.true(primary.guest.isRunning);
+  await backup.events.find('state', ({ to }) => to === 'waiting');
+  backup.watch.fallSilent();
+  const { guest } = await backup.stop();
+  t.is(guest, undefined);
+});
+
+test('a guest that powers off is not resurrected', async (t) => {
+  const bus = new MemoryBus({ seed: 6, time: 'real' });
+  const backup = await startBackup(t, bus, tmpfsFolder(t));
+  const primary = startPrimary(t, bus);
+  await primary.events.find('ack', ({ epoch }) => epoch >= 3);
+  primary.guest.shutDown(true);
+  const outcome = await primary.outcome;
+  t.is(outcome.kind, 'guest-ended');
+  await backup.events.find('state', ({ to }) => to === 'waiting');
+});
+
+test('a second primary for a guest is refused by name while the first one lives', async (t) => {
+  const bus = new MemoryBus({ seed: 7, time: 'real' });
+  await startBackup(t, bus, tmpfsFolder(t));
+  const first = startPrimary(t, bus);
+  await first.events.find('ack', ({ epoch }) => epoch >= 3);
+  const guest = new SyntheticGuest({ name: guestName, memoryBytes, seed: 8 });
+  const second = startPrimary(t, bus, { guest, agentId: '00000000000000a2' });
+  const outcome = await second.outcome;
+  t.is(outcome.kind, 'refused');
+  t.is(outcome.kind === 'refused' && outcome.code, 'E_PRIMARY_EXISTS');
+  const { epoch } = first.events.events.filter((event) => event.kind === 'ack').at(-1)!;
+  await first.events.find('ack', (ack) => ack.epoch > epoch + 2);
+});
+
+test('an old primary that comes back after a takeover stops its copy', async (t) => {
+  const bus = new MemoryBus({ seed: 8, time: 'real' });
+  const backup = await startBackup(t, bus, tmpfsFolder(t));
+  const primary = startPrimary(t, bus);
+  await primary.events.find('ack', ({ epoch }) => epoch >= 3);
+  primary.vanish();
+  backup.watch.fallSilent();
+  await backup.events.find('takeover');
+  const back = startPrimary(t, bus, { guest: primary.guest, agentId: '00000000000000a3' });
+  const outcome = await back.outcome;
+  t.is(outcome.kind, 'superseded');
+  t.false(primary.guest.isRunning);
+});
+
+test('a backup with another memory size is refused with the key that differs', async (t) => {
+  const bus = new MemoryBus({ seed: 9, time: 'real' });
+  await startBackup(t, bus, tmpfsFolder(t));
+  const guest = new SyntheticGuest({
+    name: guestName,
+    memoryBytes: 2 * memoryBytes,
+    seed: 1,
+  });
+  const primary = startPrimary(t, bus, { guest });
+  const warning = await primary.events.find('warning', ({ code }) => code === 'E_PEER_MISMATCH');
+  t.regex(warning.message, /guest\.memory differs: 33554432 .* 16777216/);
+  t.true(guest.isRunning);
+});
+
+test('a write that the tracker missed is found, named and mended', async (t) => {
+  const bus = new MemoryBus({ seed: 10, time: 'real' });
+  const backup = await startBackup(t, bus, tmpfsFolder(t));
+  const primary = startPrimary(t, bus, { verifyEveryEpochs: 2 });
+  await primary.events.find('verify', ({ ok }) => ok);
+  const from = primary.events.events.length;
+  // As the backup writes: into RAM, unseen by the tracker.
+  const page = Buffer.alloc(4096, 0x5a);
+  primary.guest.memory.writePages(Uint32Array.of(3000), 1, page, 0);
+  const failed = await primary.events.find('verify', ({ ok }) => !ok, from);
+  t.is(failed.firstDifferingPage, 3000);
+  await primary.events.find('state', ({ to }) => to === 'protected', from);
+  await settled(primary);
+  t.true(sameMemory(primary.guest.memory, backup.memory));
+});
+
+test('a replica that was damaged is found, named and mended', async (t) => {
+  const bus = new MemoryBus({ seed: 11, time: 'real' });
+  const backup = await startBackup(t, bus, tmpfsFolder(t));
+  const primary = startPrimary(t, bus, { verifyEveryEpochs: 2 });
+  const compared = await primary.events.find('verify', ({ side }) => side === 'backup');
+  t.true(compared.ok);
+  t.is(compared.pages, memoryBytes / 4096);
+  const from = backup.events.events.length;
+  const since = primary.events.events.length;
+  // No write of an epoch: RAM of the backup's host has flipped.
+  backup.memory.writePages(Uint32Array.of(4095), 1, Buffer.alloc(4096, 0xa5), 0);
+  const failed = await backup.events.find('verify', ({ ok }) => !ok, from);
+  t.is(failed.firstDifferingPage, 4095);
+  await primary.events.find('state', ({ to }) => to === 'protected', since);
+  await settled(primary);
+  t.true(sameMemory(primary.guest.memory, backup.memory));
+});

@@ -1,0 +1,266 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { BackupAgent, type BackupResult } from '../../backup/agent.ts';
+import { ReplicaStore } from '../../backup/store/replica-store.ts';
+import { WarmStandby } from '../../backup/warm-standby.ts';
+import { PrimaryAgent } from '../../primary/agent.ts';
+import { SyntheticTracker } from '../../primary/capture/synthetic-tracker.ts';
+import type { PrimaryOutcome } from '../../primary/machine.ts';
+import type { GuestOutput } from '../../primary/parts.ts';
+import { EpochEncoder } from '../../primary/pipeline/epoch-encoder.ts';
+import { MemoryTerms } from '../../shared/arbiter/memory-arbiter.ts';
+import { TermClaims } from '../../shared/arbiter/term-claims.ts';
+import { monotonicClock } from '../../shared/clock.ts';
+import { PageDigester } from '../../shared/codec/page-digester.ts';
+import { SyntheticGuest } from '../../shared/guest/synthetic-guest.ts';
+import { SyntheticMemory } from '../../shared/guest/synthetic-memory.ts';
+import { SyntheticStandby } from '../../shared/guest/synthetic-standby.ts';
+import type { GuestName } from '../../shared/ids.ts';
+import type { AgentEvent } from '../../shared/observe/events.ts';
+import type { MemoryBus, MemoryTransport } from '../../shared/transport/memory-bus.ts';
+
+/** The real agents around a synthetic guest and an in-process bus; heartbeats are the test's. */
+
+/** What a test context offers: undone last first, also when the test fails. */
+export interface Teardown {
+  teardown(undo: () => unknown): void;
+}
+
+const mib = 2 ** 20;
+export const memoryBytes = 16 * mib;
+export const guestName = 'synthetic' as GuestName;
+
+/** Stands for a heartbeat watch: silent when the test says so. */
+export class ManualWatch {
+  alive = false;
+  lastHeardAtMs = 0;
+  readonly #listeners = new Set<() => void>();
+
+  expect(): void {
+    this.alive = true;
+    this.lastHeardAtMs = monotonicClock.nowMs();
+  }
+
+  rest(): void {
+    this.alive = false;
+  }
+
+  heard(): void {}
+
+  onSilent(listener: () => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  fallSilent(): void {
+    this.alive = false;
+    for (const listener of this.#listeners) listener();
+  }
+}
+
+export class EventList {
+  readonly events: AgentEvent[] = [];
+  readonly #waiting = new Set<() => void>();
+
+  readonly emit = (event: AgentEvent): void => {
+    this.events.push(event);
+    for (const wake of this.#waiting) wake();
+  };
+
+  /** The first event from index `from` on that matches; waits 30 s for it. */
+  async find<K extends AgentEvent['kind']>(
+    kind: K,
+    matches: (event: Extract<AgentEvent, { kind: K }>) => boolean = () => true,
+    from = 0,
+  ): Promise<Extract<AgentEvent, { kind: K }>> {
+    const search = () =>
+      this.events
+        .slice(from)
+        .find(
+          (event): event is Extract<AgentEvent, { kind: K }> =>
+            event.kind === kind && matches(event as Extract<AgentEvent, { kind: K }>),
+        );
+    const deadline = performance.now() + 30_000;
+    for (;;) {
+      const found = search();
+      if (found !== undefined) return found;
+      if (performance.now() > deadline) {
+        throw new Error(`no ${kind} event; last: ${JSON.stringify(this.events.slice(-5))}`);
+      }
+      await new Promise<void>((resolve) => {
+        const timer = setTimeout(done, 200);
+        const waiting = this.#waiting;
+        function done() {
+          clearTimeout(timer);
+          waiting.delete(done);
+          resolve();
+        }
+        waiting.add(done);
+      });
+    }
+  }
+}
+
+export interface RunningPrimary {
+  readonly guest: SyntheticGuest;
+  readonly events: EventList;
+  readonly watch: ManualWatch;
+  readonly transport: MemoryTransport;
+  readonly outcome: Promise<PrimaryOutcome>;
+  /** SIGTERM. */
+  stop(): Promise<PrimaryOutcome>;
+  /** SIGKILL, as far as that is possible in one process: nothing is heard of it any more. */
+  vanish(): void;
+}
+
+export function startPrimary(
+  t: Teardown,
+  bus: MemoryBus,
+  options: { guest?: SyntheticGuest; agentId?: string; verifyEveryEpochs?: number } = {},
+): RunningPrimary {
+  const guest = options.guest ?? new SyntheticGuest({ name: guestName, memoryBytes, seed: 7 });
+  const transport = bus.connect();
+  const events = new EventList();
+  const watch = new ManualWatch();
+  const stop = new AbortController();
+  const work = setInterval(() => guest.advance(5), 5);
+  const outcome = new PrimaryAgent({
+    guest,
+    tracker: new SyntheticTracker(guest),
+    transport,
+    clock: monotonicClock,
+    emit: events.emit,
+    agentId: options.agentId ?? '00000000000000a1',
+    claims: claimsOf(bus, hosts.primary),
+    host: hosts.primary,
+    output: noCable,
+    held: false,
+    guestPid: 0,
+    discardHeldGuest: async () => {},
+    settings: {
+      intervalMs: 20,
+      windowBytes: 4 * mib,
+      hash: 'xxh3',
+      blockBytes: 64,
+      generalCodec: 'lz4',
+      baselineEveryEpochs: 0,
+      verifyEveryEpochs: options.verifyEveryEpochs ?? 0,
+    },
+    openCodec: async (secret) => {
+      const pageCount = memoryBytes / 4096;
+      const settings = { pageCount, blockBytes: 64, hash: 'xxh3', secret } as const;
+      const encoder = await EpochEncoder.create({
+        ...settings,
+        generalCodec: 'lz4',
+        sharing: true,
+        compression: true,
+        delta: true,
+        captureBytes: 1 * mib,
+        keptBytes: 1 * mib,
+        chunkBytes: 256 * 1024,
+      });
+      return { encoder, digester: await PageDigester.create(settings) };
+    },
+    progress: { show: () => {}, captured: () => {}, acked: () => {} },
+    backup: watch,
+  }).run(stop.signal);
+  outcome.catch(() => {}).finally(() => clearInterval(work));
+  const end = async () => {
+    stop.abort();
+    return await outcome;
+  };
+  t.teardown(end);
+  return {
+    ...{ guest, events, watch, transport, outcome },
+    stop: end,
+    vanish: () => {
+      clearInterval(work);
+      bus.leave(transport);
+      transport.disconnect();
+    },
+  };
+}
+
+export interface RunningBackup {
+  readonly store: ReplicaStore;
+  readonly memory: SyntheticMemory;
+  readonly standby: SyntheticStandby;
+  readonly events: EventList;
+  readonly watch: ManualWatch;
+  readonly result: Promise<BackupResult>;
+  stop(): Promise<BackupResult>;
+}
+
+export async function startBackup(
+  t: Teardown,
+  bus: MemoryBus,
+  folder: string,
+  kept?: SyntheticMemory,
+): Promise<RunningBackup> {
+  const memory = kept ?? new SyntheticMemory(memoryBytes);
+  const store = await ReplicaStore.open({
+    folder,
+    guest: guestName,
+    memory,
+    stagingBytesMax: 16 * mib,
+  });
+  const events = new EventList();
+  const watch = new ManualWatch();
+  const stop = new AbortController();
+  const { description } = new SyntheticGuest({ name: guestName, memoryBytes, seed: 1 });
+  const standby = new SyntheticStandby(description, memory);
+  const warm = await WarmStandby.start(
+    async () => Object.assign(standby, { pid: 0 }),
+    monotonicClock,
+    events.emit,
+  );
+  const result = new BackupAgent({
+    guestName,
+    store,
+    standby: warm,
+    transport: bus.connect(),
+    clock: monotonicClock,
+    emit: events.emit,
+    agentId: '00000000000000b1',
+    settings: { takeoverEnabled: true, verifyAtTakeover: 'full' },
+    progress: { show: () => {}, acked: () => {} },
+    peer: watch,
+    claims: claimsOf(bus, hosts.backup),
+  }).run(stop.signal);
+  result.catch(() => {}).finally(() => store.close());
+  const end = async () => {
+    stop.abort();
+    return await result;
+  };
+  t.teardown(end);
+  return { store, memory, standby, events, watch, result, stop: end };
+}
+
+const hosts = { primary: '00000000000000f1', backup: '00000000000000f2' };
+const termsOfBus = new WeakMap<MemoryBus, MemoryTerms>();
+
+/** One record of terms for each bus. */
+function claimsOf(bus: MemoryBus, host: string): TermClaims {
+  const schedule = (ms: number, run: () => void) => bus.schedule(ms, run);
+  const terms = termsOfBus.get(bus) ?? new MemoryTerms({ schedule });
+  termsOfBus.set(bus, terms);
+  const { arbiter } = terms.connect(guestName);
+  const memory = { observe: async () => {} };
+  return new TermClaims({ arbiter, memory, guest: guestName, host, onWaiting: () => {} });
+}
+
+const noCable: GuestOutput = {
+  hold: () => {},
+  barrier: () => {},
+  acknowledged: () => {},
+  sessionEnded: () => {},
+  releaseAll: () => {},
+  drop: () => {},
+};
+
+/** A folder on tmpfs that is removed when the test ends. */
+export function tmpfsFolder(t: Teardown): string {
+  const folder = mkdtempSync(join('/dev/shm', 'understudy-test-'));
+  t.teardown(() => rmSync(folder, { recursive: true, force: true }));
+  return folder;
+}

@@ -1,0 +1,37 @@
+import test from 'ava';
+import { chooseTracker } from '../../../primary/capture/choose.ts';
+import { kernelHasSoftDirty } from '../../../primary/capture/soft-dirty.ts';
+import type { PageDigester } from '../../../primary/capture/tracked-guest.ts';
+import { isUnderstudyError } from '../../../shared/errors.ts';
+import { QemuGuest } from '../../../shared/qemu/qemu-guest.ts';
+import { counterLab } from '../../shared/qemu/counter-guest.ts';
+
+const unused: PageDigester = {
+  digestPages: () => {
+    throw new Error('nothing is digested before arm');
+  },
+};
+
+test('auto takes the cheapest tracker that works and says why; a refusal is an error', async (t) => {
+  const lab = counterLab({});
+  t.teardown(lab.remove);
+  const guest = await QemuGuest.start(lab.config, { paused: true });
+  t.teardown(async () => {
+    await guest.terminate();
+    await guest.detach();
+  });
+  const best = chooseTracker('auto', guest.tracked, unused);
+  t.is(best.tracker.kind, 'write-protect');
+  t.regex(best.why, /works here/);
+  best.tracker.close();
+
+  const without = { ...guest.tracked, shimStatusPath: `${lab.folder}/absent` };
+  const next = chooseTracker('auto', without, unused);
+  t.is(next.tracker.kind, kernelHasSoftDirty() ? 'soft-dirty' : 'scan');
+  t.regex(next.why, /because write-protect can't be used: QEMU was started without/);
+  next.tracker.close();
+
+  const error = t.throws(() => chooseTracker('write-protect', without, unused));
+  t.true(isUnderstudyError(error, 'E_TRACKER_UNAVAILABLE'));
+  t.is(chooseTracker('scan', without, unused).tracker.kind, 'scan');
+});

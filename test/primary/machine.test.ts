@@ -1,0 +1,179 @@
+import test from 'ava';
+import fc from 'fast-check';
+import {
+  initialPrimaryState,
+  type PrimaryEffect,
+  type PrimaryEvent,
+  type PrimaryState,
+  stepPrimary,
+} from '../../primary/machine.ts';
+import { epoch, sessionId } from '../../shared/ids.ts';
+
+const inFlightMax = 2;
+const session = sessionId('00000000000000aa');
+const other = sessionId('00000000000000bb');
+
+function run(events: readonly PrimaryEvent[], from: PrimaryState = initialPrimaryState) {
+  let state = from;
+  const effects: PrimaryEffect[] = [];
+  for (const event of events) {
+    const step = stepPrimary(state, event, inFlightMax);
+    state = step.state;
+    effects.push(...step.effects);
+  }
+  return { state, effects, kinds: effects.map((effect) => effect.kind) };
+}
+
+const solo: PrimaryEvent = { kind: 'term-won', mode: 'solo' };
+const enrolled: PrimaryEvent = { kind: 'term-won', mode: 'protected', session };
+const toProtected: PrimaryEvent[] = [
+  { kind: 'start' },
+  solo,
+  { kind: 'welcomed', session },
+  { kind: 'synchronised', session, epoch: epoch(1) },
+  enrolled,
+];
+
+test('a backup that answers is brought level, then checkpoints begin', (t) => {
+  const { state, kinds } = run([...toProtected, { kind: 'interval-passed' }]);
+  t.is(state.name, 'protected');
+  t.deepEqual(kinds, [
+    ...['claim-solo', 'free-output', 'greet', 'synchronise', 'claim-protected'],
+    ...['release-output', 'start-interval', 'start-interval', 'checkpoint'],
+  ]);
+});
+
+test('no more epochs are in flight than allowed, and the next starts with the acknowledgement', (t) => {
+  const busy: PrimaryEvent[] = [
+    { kind: 'interval-passed' },
+    { kind: 'published', session, epoch: epoch(2) },
+    { kind: 'interval-passed' },
+    { kind: 'published', session, epoch: epoch(3) },
+    { kind: 'interval-passed' },
+  ];
+  const held = run([...toProtected, ...busy]);
+  t.is(held.kinds.filter((kind) => kind === 'checkpoint').length, 2);
+  const freed = run([{ kind: 'acked', session, epoch: epoch(2) }], held.state);
+  t.deepEqual(
+    freed.effects.find((effect) => effect.kind === 'checkpoint'),
+    { kind: 'checkpoint', session, epoch: epoch(4) },
+  );
+});
+
+test('a checkpoint never starts while another is taken or published', (t) => {
+  const { kinds } = run([
+    ...toProtected,
+    { kind: 'interval-passed' },
+    { kind: 'interval-passed' },
+    { kind: 'interval-passed' },
+  ]);
+  t.is(kinds.filter((kind) => kind === 'checkpoint').length, 1);
+});
+
+test('a broken session is closed and a new one is sought; its late answers mean nothing', (t) => {
+  const { state, kinds } = run([
+    ...toProtected,
+    { kind: 'broken', session, cause: 'the backup is silent' },
+    { kind: 'acked', session, epoch: epoch(1) },
+    { kind: 'published', session, epoch: epoch(1) },
+    { kind: 'interval-passed' },
+  ]);
+  t.is(state.name, 'claiming');
+  t.deepEqual(kinds.slice(-2), ['close-session', 'claim-solo']);
+});
+
+test('what happened to another session does not touch this one', (t) => {
+  const { state } = run([...toProtected, { kind: 'broken', session: other, cause: 'late' }]);
+  t.is(state.name, 'protected');
+});
+
+test('stopping says so to the backup before it falls silent', (t) => {
+  const { state, kinds } = run([...toProtected, { kind: 'stop' }]);
+  t.is(state.name, 'stopped');
+  t.deepEqual(kinds.slice(-3), ['stand-down', 'close-session', 'finish']);
+});
+
+test('a guest whose QEMU died is left to the backup: nobody stands down', (t) => {
+  const { kinds } = run([...toProtected, { kind: 'guest-lost', reason: 'SIGKILL' }]);
+  t.false(kinds.includes('stand-down'));
+  t.is(kinds.at(-1), 'finish');
+});
+
+test('held output goes out with acknowledgements, of the epoch that the term starts from too', (t) => {
+  const { effects } = run([
+    ...toProtected,
+    { kind: 'interval-passed' },
+    { kind: 'published', session, epoch: epoch(2) },
+    { kind: 'acked', session, epoch: epoch(2) },
+  ]);
+  const released = effects.filter(({ kind }) => kind === 'release-output');
+  t.deepEqual(released, [
+    { kind: 'release-output', epoch: epoch(1) },
+    { kind: 'release-output', epoch: epoch(2) },
+  ]);
+});
+
+test('without a backup nothing goes out until a solo term is won', (t) => {
+  const broken = run([...toProtected, { kind: 'broken', session, cause: 'silent' }]);
+  t.false(broken.kinds.slice(broken.kinds.indexOf('claim-protected')).includes('free-output'));
+  t.deepEqual(run([solo], broken.state).kinds, ['free-output', 'greet']);
+});
+
+test('a synchronisation that fails lets out what its last checkpoint held', (t) => {
+  const { kinds } = run([
+    ...toProtected.slice(0, 3),
+    { kind: 'broken', session, cause: 'the backup is silent' },
+  ]);
+  t.deepEqual(kinds.slice(-3), ['close-session', 'free-output', 'greet']);
+});
+
+test('a copy that was superseded is stopped', (t) => {
+  const { kinds } = run([{ kind: 'start' }, { kind: 'superseded', by: 'backup' }]);
+  t.deepEqual(kinds, ['claim-solo', 'drop-output', 'stop-guest', 'finish']);
+});
+
+test('an acknowledgement of an epoch that was never captured is a broken invariant', (t) => {
+  t.throws(() => run([...toProtected, { kind: 'acked', session, epoch: epoch(9) }]), {
+    message: /before it was captured/,
+  });
+});
+
+test('in any order of events flight is bounded and output is free in solo terms only', (t) => {
+  const anEvent: fc.Arbitrary<PrimaryEvent> = fc.oneof(
+    fc.constant<PrimaryEvent>({ kind: 'interval-passed' }),
+    fc.constantFrom<PrimaryEvent>(solo, enrolled),
+    fc.constantFrom(session, other).map((s): PrimaryEvent => ({ kind: 'welcomed', session: s })),
+    fc
+      .constantFrom(session, other)
+      .map((s): PrimaryEvent => ({ kind: 'synchronised', session: s, epoch: epoch(1) })),
+    fc
+      .constantFrom(session, other)
+      .map((s): PrimaryEvent => ({ kind: 'broken', session: s, cause: 'x' })),
+    fc.constant<PrimaryEvent>({ kind: 'published', session, epoch: epoch(1) }),
+    fc.nat(3).map((back): PrimaryEvent => ({ kind: 'acked', session, epoch: epoch(-back) })),
+  );
+  fc.assert(
+    fc.property(fc.array(anEvent, { maxLength: 60 }), (events) => {
+      let { state } = run([{ kind: 'start' }]);
+      let isFree = false;
+      for (const drawn of events) {
+        // Acknowledgements refer to what was captured: −n means "n before the newest".
+        const event =
+          drawn.kind === 'acked' && state.name === 'protected'
+            ? { ...drawn, epoch: epoch(Math.max(1, state.captured + drawn.epoch)) }
+            : drawn;
+        const step = stepPrimary(state, event, inFlightMax);
+        state = step.state;
+        // The session holds output at the last checkpoint, before `synchronised` can come.
+        if (event.kind === 'synchronised') isFree = false;
+        if (step.effects.some(({ kind }) => kind === 'free-output')) isFree = true;
+        if (isFree && state.name !== 'joining' && state.name !== 'synchronising') return false;
+        if (state.name !== 'protected') continue;
+        if (state.acked > state.captured) return false;
+        if (state.captured - state.acked > inFlightMax) return false;
+      }
+      return true;
+    }),
+  );
+  t.pass();
+});

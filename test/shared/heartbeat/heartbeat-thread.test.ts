@@ -1,0 +1,98 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import test, { type ExecutionContext } from 'ava';
+import { isUnderstudyError } from '../../../shared/errors.ts';
+import { startBeacon, startWatch } from '../../../shared/heartbeat/heartbeat-thread.ts';
+import { ProgressCell } from '../../../shared/heartbeat/progress-cell.ts';
+import type { WatchEvent } from '../../../shared/heartbeat/watch.ts';
+import { epoch, type GuestName } from '../../../shared/ids.ts';
+import { EmbeddedServer } from '../../../shared/transport/embedded-server.ts';
+
+const guest = 'test' as GuestName;
+/** Wide enough for a loaded machine. */
+const limits = { limitMs: 1000, wedgedMs: 60_000 };
+
+async function setUp(t: ExecutionContext) {
+  const server = await EmbeddedServer.start({ jetStream: false });
+  t.teardown(() => server.stop());
+  const events: WatchEvent[] = [];
+  const onDeath = (error: Error) => t.fail(String(error));
+  const nats = { servers: [server.url], name: 'test' };
+  const progress = new ProgressCell();
+  const watch = await startWatch({
+    nats,
+    guest,
+    peer: 'primary',
+    limits,
+    onDeath,
+    onEvent: (event) => events.push(event),
+  });
+  t.teardown(() => watch.stop());
+  const beacon = await startBeacon({ nats, guest, role: 'primary', agent: 9n, progress, onDeath });
+  t.teardown(() => beacon.stop());
+  const told = () => events.filter(({ kind }) => kind !== 'heartbeat').map(({ kind }) => kind);
+  return { server, events, progress, watch, beacon, told };
+}
+
+async function until(holds: () => boolean, what: string): Promise<void> {
+  const deadline = performance.now() + 60_000;
+  while (!holds()) {
+    if (performance.now() > deadline) throw new Error(`not in time: ${what}`);
+    await sleep(5);
+  }
+}
+
+test('heartbeats go on with new counters while the main thread is busy', async (t) => {
+  const s = await setUp(t);
+  await until(() => s.told().includes('heard-first'), 'a heartbeat');
+  s.progress.captured = epoch(5);
+  const busyUntil = performance.now() + 2500;
+  while (performance.now() < busyUntil) {
+    // The main thread does not get round to anything.
+  }
+  await sleep(100);
+  t.deepEqual(s.told(), ['heard-first']);
+  const beats = s.events.flatMap((event) => (event.kind === 'heartbeat' ? [event] : []));
+  t.true(beats.length > 20, `${beats.length} heartbeats`);
+  t.is(beats.at(-1)?.heartbeat.captured, epoch(5));
+});
+
+test('a beacon that stops is told as silent', async (t) => {
+  const s = await setUp(t);
+  await until(() => s.told().includes('heard-first'), 'a heartbeat');
+  await s.beacon.stop();
+  await until(() => s.told().includes('silent'), 'the silence');
+  const event = s.events.find(({ kind }) => kind === 'silent');
+  const late = event?.kind === 'silent' ? event.atMs - event.lastHeardAtMs : 0;
+  t.true(late > limits.limitMs);
+});
+
+test('a NATS server that dies makes the watch blind, not the peer dead', async (t) => {
+  const s = await setUp(t);
+  await until(() => s.told().includes('heard-first'), 'a heartbeat');
+  await s.server.stop();
+  await until(() => s.told().includes('blind'), 'the blindness');
+  await sleep(2 * limits.limitMs);
+  const again = await EmbeddedServer.start({ jetStream: false, port: s.server.port });
+  t.teardown(() => again.stop());
+  await until(() => s.told().includes('sighted'), 'the sight');
+  const before = s.events.length;
+  await until(() => s.events.length > before + 5, 'heartbeats');
+  t.false(s.told().includes('silent'));
+});
+
+test('a worker that can not reach NATS is an error with its code, not a hang', async (t) => {
+  const server = await EmbeddedServer.start({ jetStream: false });
+  await server.stop();
+  const nats = { servers: [server.url], name: 'test' };
+  const onDeath = (error: Error) => t.fail(String(error));
+  const starting = startWatch({
+    nats,
+    guest,
+    peer: 'primary',
+    connectDeadlineMs: 200,
+    onDeath,
+    onEvent: () => {},
+  });
+  const error = await t.throwsAsync(starting);
+  t.true(isUnderstudyError(error, 'E_NATS_UNREACHABLE'), String(error));
+});

@@ -1,5 +1,6 @@
 import type { TermClaims } from '../shared/arbiter/term-claims.ts';
 import type { TermRecord } from '../shared/arbiter/term-record.ts';
+import { bounds } from '../shared/bounds.ts';
 import type { Clock } from '../shared/clock.ts';
 import type { CodecSettings } from '../shared/codec/codec-settings.ts';
 import { isUnderstudyError, UnderstudyError } from '../shared/errors.ts';
@@ -116,6 +117,7 @@ export class BackupAgent {
       this.#mailbox.post({ kind: 'peer-silent' });
     });
     this.#parts.progress.show('standing-by');
+    const repeating = setInterval(() => this.#repeatAcknowledgement(), bounds.ackRepeatMs);
     try {
       for (;;) {
         const event = await this.#mailbox.next();
@@ -124,6 +126,7 @@ export class BackupAgent {
         if (outcome !== undefined) return { outcome, guest: this.#guest };
       }
     } finally {
+      clearInterval(repeating);
       this.#mailbox.close();
       this.#ended.abort(new Error('the agent has ended'));
       stop.removeEventListener('abort', onStop);
@@ -186,6 +189,13 @@ export class BackupAgent {
       case 'finish':
         return effect.outcome;
     }
+  }
+
+  /** The newest one again: one that was lost must not hold up the guest's output and epochs. */
+  #repeatAcknowledgement(): void {
+    if (this.#state.name !== 'protecting') return;
+    const { peer, epoch } = this.#state;
+    this.#control.send({ session: peer.session, term: this.#term }, { kind: 'ack', epoch });
   }
 
   get #term(): Term {

@@ -114,20 +114,33 @@ export function stepPrimary(
   if (state.name === 'stopped') return { state, effects: [] };
   switch (event.kind) {
     case 'stop':
-      return finish(state, { kind: 'released' }, [
-        { kind: 'stand-down', reason: 'the primary agent was stopped; the guest goes on' },
-      ]);
+      return finish(
+        state,
+        { kind: 'released' },
+        {
+          kind: 'stand-down',
+          reason: 'the primary agent was stopped; the guest goes on',
+        },
+      );
     case 'guest-ended':
-      return finish(state, { kind: 'guest-ended', reason: event.reason }, [
-        { kind: 'stand-down', reason: `the guest ended: ${event.reason}` },
-      ]);
+      return finish(
+        state,
+        { kind: 'guest-ended', reason: event.reason },
+        {
+          kind: 'stand-down',
+          reason: `the guest ended: ${event.reason}`,
+        },
+      );
     case 'guest-lost':
-      return finish(state, { kind: 'guest-lost', reason: event.reason }, []);
-    case 'superseded':
-      return finish(state, { kind: 'superseded', by: event.by }, [
-        { kind: 'drop-output' },
+      return finish(state, { kind: 'guest-lost', reason: event.reason });
+    case 'superseded': {
+      const { effects, ...step } = finish(
+        state,
+        { kind: 'superseded', by: event.by },
         { kind: 'stop-guest' },
-      ]);
+      );
+      return { ...step, effects: [{ kind: 'drop-output' }, ...effects] };
+    }
     default:
   }
   switch (state.name) {
@@ -162,7 +175,7 @@ function stepJoining(state: PrimaryState, event: PrimaryEvent): PrimaryStep {
       };
     case 'refused': {
       const { code, message, hint } = event;
-      return finish(state, { kind: 'refused', code, message, hint }, []);
+      return finish(state, { kind: 'refused', code, message, hint });
     }
     default:
       return ignoreStale(state, event);
@@ -236,6 +249,8 @@ function stepProtected(
       if (event.epoch > state.captured) {
         throw new Error(`epoch ${event.epoch} was acknowledged before it was captured`);
       }
+      // A backup repeats its newest acknowledgement, so that a lost one costs time only.
+      if (event.epoch <= state.acked) return { state, effects: [] };
       return acknowledged(state, event.epoch, epochsInFlightMax);
     case 'broken':
       return breakSession(state, event);
@@ -249,7 +264,7 @@ function acknowledged(
   number: Epoch,
   epochsInFlightMax: number,
 ): PrimaryStep {
-  const acked = epoch(Math.max(state.acked, number));
+  const acked = number;
   const next = checkpointIfPossible({ ...state, acked }, epochsInFlightMax);
   return { ...next, effects: [{ kind: 'release-output', epoch: acked }, ...next.effects] };
 }
@@ -282,19 +297,15 @@ function breakSession(
   };
 }
 
-function finish(
-  state: PrimaryState,
-  outcome: PrimaryOutcome,
-  before: readonly PrimaryEffect[],
-): PrimaryStep {
-  const close: PrimaryEffect[] =
-    'session' in state
-      ? [{ kind: 'close-session', session: state.session, cause: outcome.kind }]
-      : [];
-  return {
-    state: { name: 'stopped', outcome },
-    effects: [...before, ...close, { kind: 'finish', outcome }],
-  };
+/** The session is closed first: a task that waits for a dead backup must not hold up the rest. */
+function finish(state: PrimaryState, outcome: PrimaryOutcome, last?: PrimaryEffect): PrimaryStep {
+  const effects: PrimaryEffect[] = [];
+  if ('session' in state) {
+    effects.push({ kind: 'close-session', session: state.session, cause: outcome.kind });
+  }
+  if (last !== undefined) effects.push(last);
+  effects.push({ kind: 'finish', outcome });
+  return { state: { name: 'stopped', outcome }, effects };
 }
 
 /** Answers of a session that is over, and timers that were already running, mean nothing now. */

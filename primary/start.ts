@@ -32,9 +32,11 @@ import { EpochEncoder } from './pipeline/epoch-encoder.ts';
 
 /**
  * A backup that is lost costs protection only, and finding it again costs a pass over RAM: the
- * primary waits for so many limits where the backup waits for one.
+ * primary waits for so many limits where the backup waits for one, or for so long.
  */
 const backupPatience = 5;
+const backupPatienceMsMax = 10_000;
+
 /**
  * Runs a primary as its configuration says: NATS, the guest (started, or found running), tracker,
  * heartbeats, then the agent. Undoes what it opened, in reverse; the guest runs on.
@@ -95,19 +97,19 @@ async function runOpened(
     throw error;
   };
   const thread = { nats, guest: name, onWarning, onDeath, connectDeadlineMs };
+  const { intervalMs, limitMs } = config.heartbeat;
   const watch = await PeerWatchThread.start(
     {
       ...thread,
       peer: 'backup',
       limits: {
-        limitMs: config.heartbeat.limitMs * backupPatience,
+        limitMs: Math.max(limitMs, Math.min(limitMs * backupPatience, backupPatienceMsMax)),
         wedgedMs: bounds.wedgedLimitMs,
       },
     },
     emit,
   );
   open.defer(() => watch.stop());
-  const { intervalMs } = config.heartbeat;
   const agent = BigInt(`0x${agentId}`);
   const beacon = await startBeacon({
     ...thread,

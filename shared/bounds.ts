@@ -54,6 +54,10 @@ export const bounds = Object.freeze({
   /** How often a stream with something outstanding looks at the clock. */
   streamTickMs: 20,
 
+  // Acknowledgements.
+  /** A backup says its newest one again after so long. */
+  ackRepeatMs: 200,
+
   // NATS client.
   reconnectWaitMsMin: 50,
   reconnectWaitMsMax: 250,

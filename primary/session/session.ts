@@ -1,7 +1,7 @@
 import type { Clock } from '../../shared/clock.ts';
 import type { PageDigester } from '../../shared/codec/page-digester.ts';
 import { regionCountOf } from '../../shared/codec/region-digest.ts';
-import { UnderstudyError } from '../../shared/errors.ts';
+import { isUnderstudyError, UnderstudyError } from '../../shared/errors.ts';
 import type { Guest } from '../../shared/guest/guest.ts';
 import { type Epoch, epoch, type Term } from '../../shared/ids.ts';
 import type { EmitEvent } from '../../shared/observe/events.ts';
@@ -39,8 +39,11 @@ export interface SessionParts {
 /** Live rounds of a synchronisation end when so few pages are left, or after so many rounds. */
 const finalRoundPagesMax = 4096;
 const liveRoundsMax = 8;
-/** The backup digests its whole RAM before it answers: a generous bound. */
-const digestsTimeoutMs = 60_000;
+/**
+ * A question about digests, or its answer, may be lost: it is asked again, and waited for longer
+ * each time, because a backup digests its whole RAM before it answers the first one.
+ */
+const digestsTimeoutsMs = [2000, 4000, 8000, 16_000, 32_000];
 
 /**
  * One session of protection: brings the backup level, then publishes epoch after epoch.
@@ -249,10 +252,18 @@ export class Session {
       count: number,
     ): Promise<BigUint64Array> => {
       const request = { kind: `${kind}-request`, epoch: none, first, count } as const;
-      const asked = control.ask(about, request, [kind], digestsTimeoutMs);
-      const answer = await Promise.race([asked, this.#whenClosed]);
-      if (answer.digests.length !== count) throw new Error(`${answer.digests.length} digests`);
-      return answer.digests;
+      for (let attempt = 0; ; attempt++) {
+        const timeoutMs = digestsTimeoutsMs[attempt]!;
+        const asked = control.ask(about, request, [kind], timeoutMs);
+        try {
+          const { digests } = await Promise.race([asked, this.#whenClosed]);
+          if (digests.length !== count) throw new Error(`${digests.length} digests`);
+          return digests;
+        } catch (error) {
+          const lost = isUnderstudyError(error, 'E_TRANSPORT_TIMEOUT');
+          if (!lost || attempt + 1 >= digestsTimeoutsMs.length) throw error;
+        }
+      }
     };
     return {
       regions: () => ask('region-digests', 0, regionCountOf(guest.memory.pageCount)),

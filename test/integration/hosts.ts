@@ -47,11 +47,14 @@ export interface Agent {
   log(): string;
 }
 
-interface Teardown {
+/** What of a test's context is needed here. */
+interface TestContext {
+  readonly passed: boolean;
   teardown(undo: () => unknown): void;
+  log(...values: unknown[]): void;
 }
 
-export async function startHosts(t: Teardown, limitMs = 2000): Promise<Hosts> {
+export async function startHosts(t: TestContext, limitMs = 2000): Promise<Hosts> {
   const lab = counterLab({ memoryBytes, regionPages, delay: 100_000 });
   t.teardown(async () => {
     // QEMUs outlive their agents by design: those of one test are known by its folder.
@@ -100,7 +103,10 @@ export async function startHosts(t: Teardown, limitMs = 2000): Promise<Hosts> {
       const configFile = join(folder, 'config.yaml');
       writeFileSync(configFile, printConfig(config));
       const process = new AgentProcess({ role, configFile, eventsFile, runFolder: folder });
-      t.teardown(() => process.kill('SIGKILL'));
+      t.teardown(() => {
+        process.kill('SIGKILL');
+        if (!t.passed) t.log(`log of ${folder}:\n${process.lastLines(40).join('\n')}`);
+      });
       return toAgent(process);
     },
     primaryRam: join(lab.config.memoryFolder, 'counter.ram'),

@@ -90,7 +90,7 @@ test('what happened to another session does not touch this one', (t) => {
 test('stopping says so to the backup before it falls silent', (t) => {
   const { state, kinds } = run([...toProtected, { kind: 'stop' }]);
   t.is(state.name, 'stopped');
-  t.deepEqual(kinds.slice(-3), ['stand-down', 'close-session', 'finish']);
+  t.deepEqual(kinds.slice(-3), ['close-session', 'stand-down', 'finish']);
 });
 
 test('a guest whose QEMU died is left to the backup: nobody stands down', (t) => {

@@ -1,24 +1,16 @@
-import { randomBytes } from 'node:crypto';
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { openClaims } from '../shared/arbiter/open-claims.ts';
-import { bounds } from '../shared/bounds.ts';
+import { linkAgent } from '../shared/agent/agent-links.ts';
 import { monotonicClock } from '../shared/clock.ts';
 import { stagingBytesOf } from '../shared/config/derived.ts';
 import { toGuestConfig } from '../shared/config/guest-section.ts';
-import { toNatsSettings } from '../shared/config/nats-section.ts';
 import type { BackupConfig } from '../shared/config/schema.ts';
-import { isUnderstudyError, type UnderstudyError } from '../shared/errors.ts';
-import { startBeacon } from '../shared/heartbeat/heartbeat-thread.ts';
-import { PeerWatchThread } from '../shared/heartbeat/peer-watch.ts';
-import { ProgressCell } from '../shared/heartbeat/progress-cell.ts';
-import type { GuestName } from '../shared/ids.ts';
+import { isUnderstudyError } from '../shared/errors.ts';
 import { RamFile } from '../shared/memory/ram-file.ts';
 import type { EmitEvent } from '../shared/observe/events.ts';
 import { type GuestConfig, guestPaths } from '../shared/qemu/guest-options.ts';
 import { QemuGuest } from '../shared/qemu/qemu-guest.ts';
 import { QemuStandby } from '../shared/qemu/qemu-standby.ts';
-import { connectNats } from '../shared/transport/nats-transport.ts';
 import { UndoList } from '../shared/undo-list.ts';
 import { BackupAgent, type BackupParts } from './agent.ts';
 import type { BackupOutcome } from './machine.ts';
@@ -35,79 +27,36 @@ export async function runBackup(
   emit: EmitEvent,
   stop: AbortSignal,
 ): Promise<BackupOutcome> {
-  const open = new UndoList();
-  try {
-    return await runOpened(config, emit, stop, open);
-  } finally {
-    await open.run();
-  }
+  return await UndoList.around((undo) => runOpened(config, emit, stop, undo));
 }
 
 async function runOpened(
   config: BackupConfig,
   emit: EmitEvent,
   stop: AbortSignal,
-  open: UndoList,
+  undo: UndoList,
 ): Promise<BackupOutcome> {
-  const agentId = randomBytes(8).toString('hex');
+  const links = await linkAgent(config, emit, stop, undo);
+  const { agentId, transport, claims, onWarning, progress: cell } = links;
   const guestConfig = toGuestConfig(config.guest);
-  const name = guestConfig.name;
-  const nats = toNatsSettings(config.nats, `understudy backup of ${name}`);
-  const onWarning = ({ code, message, hint }: UnderstudyError) =>
-    emit({ kind: 'warning', code, message, hint });
-  const { connectDeadlineMs } = config.nats;
-  const transport = await connectNats(nats, {
-    deadlineMs: connectDeadlineMs,
-    onWarning,
-    signal: stop,
-  });
-  open.defer(() => transport.close());
-
-  const arbiterNats = toNatsSettings(config.nats, `understudy terms of ${name}`);
-  const arbiterTransport = await connectNats(arbiterNats, { deadlineMs: null, signal: stop });
-  open.defer(() => arbiterTransport.close());
-  const { claims } = await openClaims({
-    transport: arbiterTransport,
-    guest: name,
-    stateFolder: join(config.guest.stateFolder, name),
-    replicas: config.arbiter.replicas,
-    onWaiting: onWarning,
-  });
+  const { name } = guestConfig;
 
   const memory = openMemory(guestConfig);
-  open.defer(() => memory.close());
+  undo.defer(() => memory.close());
   const store = await ReplicaStore.open({
     folder: join(guestConfig.memoryFolder, `${name}.replica`),
-    guest: name as GuestName,
+    guest: name,
     memory,
     stagingBytesMax: stagingBytesOf(config),
   });
-  open.defer(() => store.close());
+  undo.defer(() => store.close());
   if (store.problem !== null) onWarning(store.problem);
   if (await guestRunsHere(store, guestConfig)) return { kind: 'took-over' };
   const startStandby = () => QemuStandby.start(guestConfig);
   const standby = await WarmStandby.start(startStandby, monotonicClock, emit);
-  open.defer(() => standby.discard());
+  undo.defer(() => standby.discard());
 
-  const cell = new ProgressCell();
-  const onDeath = (error: UnderstudyError) => {
-    throw error;
-  };
-  const thread = { nats, guest: name, onWarning, onDeath, connectDeadlineMs };
-  const { limitMs, intervalMs } = config.heartbeat;
-  const limits = { limitMs, wedgedMs: bounds.wedgedLimitMs };
-  const peer = await PeerWatchThread.start({ ...thread, peer: 'primary', limits }, emit);
-  open.defer(() => peer.stop());
-  const agent = BigInt(`0x${agentId}`);
-  const beacon = await startBeacon({
-    ...thread,
-    role: 'backup',
-    agent,
-    progress: cell,
-    intervalMs,
-  });
-  open.defer(() => beacon.stop());
-
+  const peer = await links.startHeartbeats(config.heartbeat.limitMs);
   const progress: BackupParts['progress'] = {
     show: (activity) => {
       cell.activity = activity;

@@ -1,25 +1,17 @@
 import { randomBytes } from 'node:crypto';
-import { join } from 'node:path';
-import { openClaims } from '../shared/arbiter/open-claims.ts';
+import { linkAgent } from '../shared/agent/agent-links.ts';
 import type { TermClaims } from '../shared/arbiter/term-claims.ts';
-import { bounds } from '../shared/bounds.ts';
 import { monotonicClock } from '../shared/clock.ts';
 import { type CodecSettings, secretBytes } from '../shared/codec/codec-settings.ts';
 import { PageDigester } from '../shared/codec/page-digester.ts';
 import { captureBytesOf, chunkBytesOf } from '../shared/config/derived.ts';
 import { toGuestConfig } from '../shared/config/guest-section.ts';
-import { toNatsSettings } from '../shared/config/nats-section.ts';
 import type { PrimaryConfig } from '../shared/config/schema.ts';
-import { isUnderstudyError, type UnderstudyError } from '../shared/errors.ts';
-import { startBeacon } from '../shared/heartbeat/heartbeat-thread.ts';
-import { PeerWatchThread } from '../shared/heartbeat/peer-watch.ts';
-import { ProgressCell } from '../shared/heartbeat/progress-cell.ts';
-import type { GuestName } from '../shared/ids.ts';
+import { isUnderstudyError } from '../shared/errors.ts';
 import type { EmitEvent } from '../shared/observe/events.ts';
 import { cableCards } from '../shared/qemu/cable-cards.ts';
 import type { GuestConfig } from '../shared/qemu/guest-options.ts';
 import { QemuGuest } from '../shared/qemu/qemu-guest.ts';
-import { connectNats } from '../shared/transport/nats-transport.ts';
 import { UndoList } from '../shared/undo-list.ts';
 import { PrimaryAgent } from './agent.ts';
 import { chooseTracker } from './capture/choose.ts';
@@ -46,79 +38,30 @@ export async function runPrimary(
   emit: EmitEvent,
   stop: AbortSignal,
 ): Promise<PrimaryOutcome> {
-  const open = new UndoList();
-  try {
-    return await runOpened(config, emit, stop, open);
-  } finally {
-    await open.run();
-  }
+  return await UndoList.around((undo) => runOpened(config, emit, stop, undo));
 }
 
 async function runOpened(
   config: PrimaryConfig,
   emit: EmitEvent,
   stop: AbortSignal,
-  open: UndoList,
+  undo: UndoList,
 ): Promise<PrimaryOutcome> {
-  const agentId = randomBytes(8).toString('hex');
-  const name = config.guest.name as GuestName;
-  const nats = toNatsSettings(config.nats, `understudy primary of ${name}`);
-  const onWarning = (warning: UnderstudyError) => emitProblem(emit, 'warning', warning);
-  const connectDeadlineMs = config.nats.connectDeadlineMs;
-  const transport = await connectNats(nats, {
-    deadlineMs: connectDeadlineMs,
-    onWarning,
-    signal: stop,
-  });
-  open.defer(() => transport.close());
-
-  const arbiterNats = toNatsSettings(config.nats, `understudy terms of ${name}`);
-  const arbiterTransport = await connectNats(arbiterNats, { deadlineMs: null, signal: stop });
-  open.defer(() => arbiterTransport.close());
-  const { claims, host } = await openClaims({
-    transport: arbiterTransport,
-    guest: name,
-    stateFolder: join(config.guest.stateFolder, name),
-    replicas: config.arbiter.replicas,
-    onWaiting: onWarning,
-  });
-
+  const links = await linkAgent(config, emit, stop, undo);
+  const { agentId, transport, claims, host, onWarning, progress: cell } = links;
   const opened = await openGuest(toGuestConfig(config.guest), claims, host, emit, stop);
   if ('by' in opened) return { kind: 'superseded', by: opened.by };
   const { guest, fresh } = opened;
-  open.defer(() => guest.detach());
+  undo.defer(() => guest.detach());
   const { tracker, why } = chooseTracker(config.tracker, guest.tracked, await scanDigester(config));
-  open.defer(() => tracker.close());
+  undo.defer(() => tracker.close());
   emit({ kind: 'tracker', tracker: tracker.kind, why });
 
-  const cell = new ProgressCell();
   cell.activity = 'starting';
-  const onDeath = (error: UnderstudyError) => {
-    throw error;
-  };
-  const thread = { nats, guest: name, onWarning, onDeath, connectDeadlineMs };
-  const { intervalMs, limitMs } = config.heartbeat;
-  const watch = await PeerWatchThread.start(
-    {
-      ...thread,
-      peer: 'backup',
-      limits: {
-        limitMs: Math.max(limitMs, Math.min(limitMs * backupPatience, backupPatienceMsMax)),
-        wedgedMs: bounds.wedgedLimitMs,
-      },
-    },
-    emit,
+  const { limitMs } = config.heartbeat;
+  const watch = await links.startHeartbeats(
+    Math.max(limitMs, Math.min(limitMs * backupPatience, backupPatienceMsMax)),
   );
-  open.defer(() => watch.stop());
-  const agent = BigInt(`0x${agentId}`);
-  const beacon = await startBeacon({
-    ...thread,
-    role: 'primary',
-    agent,
-    progress: cell,
-    intervalMs,
-  });
-  open.defer(() => beacon.stop());
 
   const chunkBytes = chunkBytesOf(config, transport.payloadBytesMax);
   const cards = cableCards(toGuestConfig(config.guest));
@@ -129,7 +72,7 @@ async function runOpened(
           ...{ cards, onWarning },
           onCheckpointWanted: () => agentOfGuest.checkpointSoon(),
         });
-  if (cable !== undefined) open.defer(() => cable.close());
+  if (cable !== undefined) undo.defer(() => cable.close());
   const agentOfGuest = new PrimaryAgent({
     guest: cable === undefined ? guest : readableGuest(guest, cable),
     ...{ tracker, transport, clock: monotonicClock, emit, agentId, claims, host },
@@ -241,9 +184,4 @@ function settingsOf(config: PrimaryConfig): PrimarySettings {
     baselineEveryEpochs: config.baseline.refreshEpochs,
     verifyEveryEpochs: config.verify.everyEpochs,
   };
-}
-
-function emitProblem(emit: EmitEvent, kind: 'warning' | 'error', error: UnderstudyError): void {
-  const { code, message, hint } = error;
-  emit({ kind, code, message, hint });
 }

@@ -2,6 +2,16 @@
 export class UndoList {
   readonly #steps: (() => void | Promise<void>)[] = [];
 
+  /** Does `work`, then undoes what it deferred, however it ended. */
+  static async around<T>(work: (undo: UndoList) => Promise<T>): Promise<T> {
+    const undo = new UndoList();
+    try {
+      return await work(undo);
+    } finally {
+      await undo.run();
+    }
+  }
+
   defer(step: () => void | Promise<void>): void {
     this.#steps.push(step);
   }

@@ -1,7 +1,7 @@
 import type { TermClaims } from '../shared/arbiter/term-claims.ts';
 import type { TermRecord } from '../shared/arbiter/term-record.ts';
 import { bounds } from '../shared/bounds.ts';
-import type { Clock } from '../shared/clock.ts';
+import type { AlarmClock } from '../shared/clock.ts';
 import type { CodecSettings } from '../shared/codec/codec-settings.ts';
 import { isUnderstudyError, UnderstudyError } from '../shared/errors.ts';
 import type { Guest } from '../shared/guest/guest.ts';
@@ -39,7 +39,7 @@ export interface BackupParts {
   readonly store: ReplicaStore;
   readonly standby: WarmStandby;
   readonly transport: Transport;
-  readonly clock: Clock;
+  readonly clock: AlarmClock;
   readonly emit: EmitEvent;
   /** 16 hex digits, drawn when the process started. */
   readonly agentId: string;
@@ -117,7 +117,7 @@ export class BackupAgent {
       this.#mailbox.post({ kind: 'peer-silent' });
     });
     this.#parts.progress.show('standing-by');
-    const repeating = setInterval(() => this.#repeatAcknowledgement(), bounds.ackRepeatMs);
+    const stopRepeating = clock.every(bounds.ackRepeatMs, () => this.#repeatAcknowledgement());
     try {
       for (;;) {
         const event = await this.#mailbox.next();
@@ -126,7 +126,7 @@ export class BackupAgent {
         if (outcome !== undefined) return { outcome, guest: this.#guest };
       }
     } finally {
-      clearInterval(repeating);
+      stopRepeating();
       this.#mailbox.close();
       this.#ended.abort(new Error('the agent has ended'));
       stop.removeEventListener('abort', onStop);

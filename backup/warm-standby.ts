@@ -1,4 +1,4 @@
-import type { Clock } from '../shared/clock.ts';
+import { type AlarmClock, sleep } from '../shared/clock.ts';
 import { UnderstudyError } from '../shared/errors.ts';
 import type { GuestDescription, Standby } from '../shared/guest/guest.ts';
 import type { EmitEvent } from '../shared/observe/events.ts';
@@ -15,7 +15,7 @@ const restartDelayMs = 500;
 export class WarmStandby {
   readonly description: GuestDescription;
   readonly #start: () => Promise<StandbyProcess>;
-  readonly #clock: Clock;
+  readonly #clock: AlarmClock;
   readonly #emit: EmitEvent;
   readonly #endedAtMs: number[] = [];
   #current: Promise<StandbyProcess>;
@@ -24,7 +24,7 @@ export class WarmStandby {
   private constructor(
     first: StandbyProcess,
     start: () => Promise<StandbyProcess>,
-    clock: Clock,
+    clock: AlarmClock,
     emit: EmitEvent,
   ) {
     this.description = first.description;
@@ -37,7 +37,7 @@ export class WarmStandby {
 
   static async start(
     start: () => Promise<StandbyProcess>,
-    clock: Clock,
+    clock: AlarmClock,
     emit: EmitEvent,
   ): Promise<WarmStandby> {
     const startedAtMs = clock.nowMs();
@@ -86,7 +86,7 @@ export class WarmStandby {
     }
     const hint = 'It is started again; see its log in the run folder.';
     this.#emit({ kind: 'warning', code: 'E_STANDBY_GONE', message, hint });
-    await new Promise((resolve) => setTimeout(resolve, restartDelayMs));
+    await sleep(this.#clock, restartDelayMs);
     const startedAtMs = this.#clock.nowMs();
     const standby = await this.#start();
     this.#emit({ kind: 'standby', pid: standby.pid, readyMs: this.#clock.nowMs() - startedAtMs });

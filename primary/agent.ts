@@ -1,3 +1,4 @@
+import { sleep } from '../shared/clock.ts';
 import { isUnderstudyError } from '../shared/errors.ts';
 import type { GuestEvent } from '../shared/guest/guest.ts';
 import { type Epoch, type SessionId, sessionId } from '../shared/ids.ts';
@@ -50,7 +51,7 @@ export class PrimaryAgent {
   #held: boolean;
   readonly #terms: TermHolder;
   readonly #ended = new AbortController();
-  #intervalTimer: NodeJS.Timeout | undefined;
+  #stopInterval = () => {};
   readonly #warned = new Set<string>();
   #fatal: unknown = new Error('the mailbox closed before the agent finished');
 
@@ -92,7 +93,7 @@ export class PrimaryAgent {
     } finally {
       this.#mailbox.close();
       this.#ended.abort(new Error('the agent has ended'));
-      clearTimeout(this.#intervalTimer);
+      this.#stopInterval();
       stop.removeEventListener('abort', onStop);
       listening.unsubscribe();
       for (const release of releases) release();
@@ -151,10 +152,9 @@ export class PrimaryAgent {
         });
         return undefined;
       case 'start-interval':
-        clearTimeout(this.#intervalTimer);
-        this.#intervalTimer = setTimeout(
-          () => this.#mailbox.post({ kind: 'interval-passed' }),
-          this.#parts.settings.intervalMs,
+        this.#stopInterval();
+        this.#stopInterval = this.#parts.clock.after(this.#parts.settings.intervalMs, () =>
+          this.#mailbox.post({ kind: 'interval-passed' }),
         );
         return undefined;
       case 'checkpoint': {
@@ -167,7 +167,7 @@ export class PrimaryAgent {
         return undefined;
       }
       case 'close-session':
-        clearTimeout(this.#intervalTimer);
+        this.#stopInterval();
         this.#session?.session?.close(effect.cause);
         this.#session = undefined;
         // A checkpoint that is being taken sets its barrier before the next session's first one.
@@ -261,7 +261,7 @@ export class PrimaryAgent {
       while (this.#state.name === 'joining') {
         const retryMs = await this.#greetOnce();
         if (retryMs === undefined) return;
-        await new Promise((resolve) => setTimeout(resolve, retryMs));
+        await sleep(this.#parts.clock, retryMs);
       }
     } finally {
       this.#greeting = false;

@@ -1,4 +1,3 @@
-import { randomBytes } from 'node:crypto';
 import { secretBytes } from '../shared/codec/codec-settings.ts';
 import { isUnderstudyError, UnderstudyError } from '../shared/errors.ts';
 import type { Guest } from '../shared/guest/guest.ts';
@@ -11,6 +10,7 @@ export interface GreeterParts {
   readonly agentId: string;
   readonly settings: Pick<Hello, 'hash' | 'blockBytes' | 'generalCodec' | 'windowBytes'>;
   readonly control: ControlChannel;
+  readonly randomBytes: (count: number) => Uint8Array;
 }
 
 export type GreetingAnswer =
@@ -43,8 +43,8 @@ export class Greeter {
   }
 
   async greet(term: Term): Promise<GreetingAnswer> {
-    const { guest, agentId, settings, control } = this.#parts;
-    const session = sessionId(randomBytes(8).toString('hex'));
+    const { guest, agentId, settings, control, randomBytes } = this.#parts;
+    const session = sessionId(hex(randomBytes(8)));
     const secret = randomBytes(secretBytes);
     const { hash, blockBytes, generalCodec, windowBytes } = settings;
     const hello: Hello = {
@@ -53,7 +53,7 @@ export class Greeter {
       agent: agentId,
       guestName: guest.name,
       instance: guest.instance,
-      secret: secret.toString('hex'),
+      secret: hex(secret),
       ...{ hash, blockBytes, generalCodec, windowBytes },
       description: guest.description,
     };
@@ -86,3 +86,5 @@ function noBackup(guest: string): UnderstudyError {
     hint: 'The guest runs unprotected until one does: start `understudy backup` on the other host.',
   });
 }
+
+const hex = (bytes: Uint8Array): string => Buffer.from(bytes).toString('hex');

@@ -1,5 +1,5 @@
 import type { TermClaims } from '../shared/arbiter/term-claims.ts';
-import type { Clock } from '../shared/clock.ts';
+import type { AlarmClock } from '../shared/clock.ts';
 import type { BlockBytes, BlockHash, GeneralCodec } from '../shared/codec/codec-settings.ts';
 import type { PageDigester } from '../shared/codec/page-digester.ts';
 import type { Guest } from '../shared/guest/guest.ts';
@@ -14,8 +14,10 @@ export interface PrimaryParts {
   readonly guest: Guest;
   readonly tracker: DirtyTracker;
   readonly transport: Transport;
-  readonly clock: Clock;
+  readonly clock: AlarmClock;
   readonly emit: EmitEvent;
+  /** Names and secrets of sessions are drawn from it. */
+  readonly randomBytes: (count: number) => Uint8Array;
   /** 16 hex digits, drawn when the process started. */
   readonly agentId: string;
   readonly claims: TermClaims;

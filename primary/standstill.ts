@@ -1,4 +1,4 @@
-import type { Clock } from '../shared/clock.ts';
+import type { AlarmClock } from '../shared/clock.ts';
 
 /** Half of the shortest sensible heartbeat limit: sooner nobody can have taken over. */
 const standstillMs = 100;
@@ -7,12 +7,11 @@ const standstillMs = 100;
  * Notices when this process stood still (SIGSTOP, a host that was suspended): its timers come late
  * by what the clock went on. Returns how to stop watching.
  */
-export function watchForStandstill(clock: Clock, onStandstill: () => void): () => void {
+export function watchForStandstill(clock: AlarmClock, onStandstill: () => void): () => void {
   let lastMs = clock.nowMs();
-  const timer = setInterval(() => {
+  return clock.every(standstillMs / 4, () => {
     const nowMs = clock.nowMs();
     if (nowMs - lastMs > standstillMs) onStandstill();
     lastMs = nowMs;
-  }, standstillMs / 4);
-  return () => clearInterval(timer);
+  });
 }

@@ -21,6 +21,7 @@ import { GuestCable } from './output/guest-cable.ts';
 import { readableGuest } from './output/readable-guest.ts';
 import type { GuestOutput, PrimarySettings, SessionCodec } from './parts.ts';
 import { EpochEncoder } from './pipeline/epoch-encoder.ts';
+import { whoForbidsStart } from './term-holder.ts';
 
 /**
  * A backup that is lost costs protection only, and finding it again costs a pass over RAM: the
@@ -75,7 +76,7 @@ async function runOpened(
   if (cable !== undefined) undo.defer(() => cable.close());
   const agentOfGuest = new PrimaryAgent({
     guest: cable === undefined ? guest : readableGuest(guest, cable),
-    ...{ tracker, transport, clock: monotonicClock, emit, agentId, claims, host },
+    ...{ tracker, transport, clock: monotonicClock, randomBytes, emit, agentId, claims, host },
     output: cable ?? noCable,
     held: fresh,
     guestPid: guest.pid,
@@ -130,11 +131,8 @@ async function openGuest(
     if (!isUnderstudyError(error, 'E_GUEST_NOT_RUNNING')) throw error;
   }
   const latest = await claims.latest(stop);
-  if (latest !== null && (latest.holder !== host || latest.mode === 'protected')) {
-    const { term, mode, holder } = latest;
-    const who = holder === host ? 'this host, whose guest is gone' : `host ${holder}`;
-    return { by: `term ${term} (${mode}) is held by ${who}` };
-  }
+  const by = whoForbidsStart(latest, host);
+  if (by !== undefined) return { by };
   const guest = await QemuGuest.start(config, { paused: true });
   emit({ kind: 'guest', change: 'started', pid: guest.pid });
   return { guest, fresh: true };

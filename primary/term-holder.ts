@@ -1,5 +1,6 @@
 import type { ClaimOutcome, TermClaims } from '../shared/arbiter/term-claims.ts';
 import type { TermRecord } from '../shared/arbiter/term-record.ts';
+import type { AlarmClock } from '../shared/clock.ts';
 import { UnderstudyError } from '../shared/errors.ts';
 import {
   type Epoch,
@@ -17,6 +18,7 @@ export interface TermHolderParts {
   readonly host: string;
   readonly guest: GuestName;
   readonly emit: EmitEvent;
+  readonly clock: AlarmClock;
   /** The guest was just started: it is not the one that a backup may hold an epoch of. */
   readonly held: boolean;
 }
@@ -78,16 +80,29 @@ export class TermHolder {
    */
   async leaveProtection(): Promise<void> {
     if (this.#mode !== 'protected') return;
+    const { guest, clock } = this.#parts;
+    const patience = new AbortController();
+    const late = new Error(`no answer within ${leaveTimeoutMs} ms`);
+    const callOff = clock.after(leaveTimeoutMs, () => patience.abort(late));
     try {
-      await this.claim({ mode: 'solo' }, AbortSignal.timeout(leaveTimeoutMs));
+      await this.claim({ mode: 'solo' }, patience.signal);
     } catch (cause) {
-      const { guest } = this.#parts;
       throw new UnderstudyError('E_LEFT_PROTECTED', `${guest} was left in a protected term`, {
         hint: 'Its backup may take it over if it does not hear of this: stop it, or the guest.',
         cause,
       });
+    } finally {
+      callOff();
     }
   }
+}
+
+/** Why `host`, where no guest runs, may not start one; undefined: it may. */
+export function whoForbidsStart(latest: TermRecord | null, host: string): string | undefined {
+  if (latest === null || (latest.holder === host && latest.mode === 'solo')) return undefined;
+  const { term: number, mode, holder } = latest;
+  const who = holder === host ? 'this host, whose guest is gone' : `host ${holder}`;
+  return `term ${number} (${mode}) is held by ${who}`;
 }
 
 /** Who holds a term, for messages. */

@@ -1,3 +1,4 @@
+import type { Clock } from '../../shared/clock.ts';
 import { EpochDigest } from '../../shared/codec/digest.ts';
 import { UnderstudyError } from '../../shared/errors.ts';
 import { type Epoch, epoch } from '../../shared/ids.ts';
@@ -31,14 +32,16 @@ export class EpochReceiver {
   readonly #about: About;
   readonly #store: ReplicaStore;
   readonly #decoder: EpochDecoder;
+  readonly #clock: Clock;
   readonly #digest = new EpochDigest();
   #open: OpenEpoch | undefined;
   #committed: Epoch = epoch(0);
 
-  constructor(about: About, store: ReplicaStore, decoder: EpochDecoder) {
+  constructor(about: About, store: ReplicaStore, decoder: EpochDecoder, clock: Clock) {
     this.#about = about;
     this.#store = store;
     this.#decoder = decoder;
+    this.#clock = clock;
   }
 
   /** Takes the next frame. Returns what it committed, if it was an epoch's last. */
@@ -111,7 +114,7 @@ export class EpochReceiver {
       open.device.complete &&
       (open.baseline?.complete ?? true);
     if (!whole) throw outOfPlace(`epoch ${open.epoch} is not what its commit says`);
-    const startedAt = performance.now();
+    const startedAt = this.#clock.nowMs();
     this.#store.setDeviceState(open.device.bytes());
     if (open.baseline !== undefined) this.#store.setBaseline(open.baseline.bytes());
     await this.#store.commit({ ramDigest: commit.ramDigest });
@@ -122,7 +125,7 @@ export class EpochReceiver {
       ramDigest: commit.ramDigest,
       pages: open.pages,
       bytes: open.bodyBytes + (open.frameCount + 1) * frameHeaderBytes,
-      applyMs: performance.now() - startedAt,
+      applyMs: this.#clock.nowMs() - startedAt,
     };
   }
 }

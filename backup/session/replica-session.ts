@@ -1,4 +1,4 @@
-import type { Clock } from '../../shared/clock.ts';
+import type { AlarmClock } from '../../shared/clock.ts';
 import type { CodecSettings } from '../../shared/codec/codec-settings.ts';
 import { regionPages } from '../../shared/codec/region-digest.ts';
 import { type Epoch, epoch, type GuestName, term } from '../../shared/ids.ts';
@@ -21,7 +21,7 @@ export interface ReplicaSessionParts {
   readonly windowBytes: number;
   readonly store: ReplicaStore;
   readonly transport: Transport;
-  readonly clock: Clock;
+  readonly clock: AlarmClock;
   readonly guestName: GuestName;
   readonly emit: EmitEvent;
   onCommitted(committed: CommittedEpoch): void;
@@ -45,7 +45,7 @@ export class ReplicaSession {
     this.about = parts.about;
     this.#parts = parts;
     const { about, store, settings, transport, clock, guestName, windowBytes } = parts;
-    this.#receiver = new EpochReceiver(about, store, decoder);
+    this.#receiver = new EpochReceiver(about, store, decoder, clock);
     this.#prepared = store.prepareSession(settings);
     this.#prepared.catch((error: unknown) => parts.onFailed(error));
     const { emit } = parts;

@@ -1,3 +1,4 @@
+import { monotonicClock } from '../../shared/clock.ts';
 import type { UnderstudyError } from '../../shared/errors.ts';
 import type { Epoch } from '../../shared/ids.ts';
 import { type CableCard, GuestNetwork } from '../../shared/net/guest-network.ts';
@@ -32,6 +33,7 @@ export class GuestCable implements GuestOutput, PauseListener {
     // The two know each other: frames come when both are there.
     const held = new HeldOutput({
       mode: 'commit',
+      clock: monotonicClock,
       release: (card, frame) => network.emit(card, frame),
       onCheckpointWanted,
       onReading: (reading) => network.setReading(reading),

@@ -1,3 +1,4 @@
+import type { AlarmClock } from '../../shared/clock.ts';
 import type { Epoch } from '../../shared/ids.ts';
 import { networkBounds } from '../../shared/net/network-bounds.ts';
 import {
@@ -13,6 +14,7 @@ import {
 export interface HeldOutputOptions {
   readonly mode: GateMode;
   readonly limits?: GateLimits;
+  readonly clock: Pick<AlarmClock, 'soon'>;
   /** A frame leaves the host by the uplink of `card`. Must not throw. */
   readonly release: (card: number, frame: Uint8Array) => void;
   /** Never called within a call of `HeldOutput`. */
@@ -154,7 +156,7 @@ export class HeldOutput {
         this.#discardedFrames += this.#take(effect.frames).length;
         return;
       case 'checkpoint-now':
-        setImmediate(this.#options.onCheckpointWanted);
+        this.#options.clock.soon(this.#options.onCheckpointWanted);
         return;
       case 'stop-reading':
         this.#fullTimes++;

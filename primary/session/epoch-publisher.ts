@@ -1,3 +1,4 @@
+import { type AlarmClock, turn } from '../../shared/clock.ts';
 import { EpochDigest } from '../../shared/codec/digest.ts';
 import type { Epoch } from '../../shared/ids.ts';
 import type { StreamSender } from '../../shared/transport/stream-sender.ts';
@@ -21,6 +22,7 @@ export interface PublishedEpoch {
 export class EpochPublisher {
   readonly #encoder: EpochEncoder;
   readonly #sender: StreamSender;
+  readonly #clock: AlarmClock;
   readonly #digest = new EpochDigest();
   #epoch: Epoch | undefined;
   #chunkCount = 0;
@@ -28,9 +30,10 @@ export class EpochPublisher {
   #frameCount = 0;
   #encodeMs = 0;
 
-  constructor(encoder: EpochEncoder, sender: StreamSender) {
+  constructor(encoder: EpochEncoder, sender: StreamSender, clock: AlarmClock) {
     this.#encoder = encoder;
     this.#sender = sender;
+    this.#clock = clock;
   }
 
   async begin(epoch: Epoch, epochKind: 'sync' | 'delta', base: Epoch): Promise<void> {
@@ -48,16 +51,16 @@ export class EpochPublisher {
   /** Encodes the buffer's slots 0 … count − 1 and sends them. */
   async drain(count: number): Promise<void> {
     if (count === 0) return;
-    let startedAt = performance.now();
+    let startedAt = this.#clock.nowMs();
     for (const payload of this.#encoder.encode(count)) {
-      this.#encodeMs += performance.now() - startedAt;
+      this.#encodeMs += this.#clock.nowMs() - startedAt;
       this.#chunkCount += 1;
       await this.#send({ kind: 'chunk', payload });
       // Sockets, acknowledgements and the operator's signals get their turn between chunks.
-      await new Promise((resolve) => setImmediate(resolve));
-      startedAt = performance.now();
+      await turn(this.#clock);
+      startedAt = this.#clock.nowMs();
     }
-    this.#encodeMs += performance.now() - startedAt;
+    this.#encodeMs += this.#clock.nowMs() - startedAt;
   }
 
   async sendParts(kind: 'baseline' | 'device', bytes: Uint8Array): Promise<void> {
@@ -82,7 +85,7 @@ export class EpochPublisher {
     const wireBytes = this.#bodyBytes + this.#frameCount * frameHeaderBytes + commitBytes;
     beforeSent({ ramDigest, stats, wireBytes, encodeMs: this.#encodeMs });
     // What was told is written in this turn of the event loop, before COMMIT goes out.
-    await new Promise((resolve) => setImmediate(resolve));
+    await turn(this.#clock);
     await this.#send(commit);
     this.#epoch = undefined;
   }

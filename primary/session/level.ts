@@ -1,3 +1,4 @@
+import { type AlarmClock, turn } from '../../shared/clock.ts';
 import {
   asDigests,
   differingDigests,
@@ -24,6 +25,7 @@ export interface PeerDigests {
 export async function indexMemory(
   memory: GuestMemory,
   encoder: EpochEncoder,
+  clock: AlarmClock,
   signal: AbortSignal,
 ): Promise<void> {
   let page = 0;
@@ -35,7 +37,7 @@ export async function indexMemory(
       memory.readRange(page, count, encoder.captureBuffer, 0);
       encoder.identifyRange(page, count);
       page += count;
-      await breathe(signal);
+      await breathe(clock, signal);
     }
   }
 }
@@ -65,7 +67,7 @@ export async function findDifferingPages(
 /** 4 MiB at a time: under a millisecond of hashing before others get their turn. */
 const slicePages = 1024;
 
-export async function breathe(signal: AbortSignal): Promise<void> {
-  await new Promise((resolve) => setImmediate(resolve));
+export async function breathe(clock: AlarmClock, signal: AbortSignal): Promise<void> {
+  await turn(clock);
   signal.throwIfAborted();
 }

@@ -1,4 +1,4 @@
-import type { Clock } from '../../shared/clock.ts';
+import type { AlarmClock } from '../../shared/clock.ts';
 import type { PageDigester } from '../../shared/codec/page-digester.ts';
 import { regionCountOf } from '../../shared/codec/region-digest.ts';
 import { isUnderstudyError, UnderstudyError } from '../../shared/errors.ts';
@@ -26,7 +26,7 @@ export interface SessionParts {
   readonly sender: StreamSender;
   readonly control: ControlChannel;
   readonly output: Pick<GuestOutput, 'hold' | 'barrier'>;
-  readonly clock: Clock;
+  readonly clock: AlarmClock;
   readonly emit: EmitEvent;
   /** A new baseline every so many epochs; 0: only at the start and after a reboot. */
   readonly baselineEveryEpochs: number;
@@ -72,7 +72,7 @@ export class Session {
     });
     this.#whenClosed.catch(() => {});
     this.#dirty = new PageSet(parts.guest.memory.pageCount);
-    this.#publisher = new EpochPublisher(parts.encoder, parts.sender);
+    this.#publisher = new EpochPublisher(parts.encoder, parts.sender, parts.clock);
     this.#comparison = new ReplicaComparison({
       ...parts,
       closed: this.#closed.signal,
@@ -93,7 +93,7 @@ export class Session {
     tracker.arm();
     // Arming may have met pages in the middle of direct I/O. From this pause on it is exact.
     await this.#collectPaused();
-    await indexMemory(guest.memory, encoder, this.#closed.signal);
+    await indexMemory(guest.memory, encoder, clock, this.#closed.signal);
     const pageCount = guest.memory.pageCount;
     const differing = await findDifferingPages(pageCount, encoder, this.#askDigests());
     encoder.forget(differing);
@@ -124,7 +124,7 @@ export class Session {
     await this.#publisher.begin(number, 'delta', epoch(number - 1));
     await this.#closeEpoch(number);
     if (verifies) this.#audit.begin(number, clock.nowMs());
-    await breathe(this.#closed.signal);
+    await breathe(this.#parts.clock, this.#closed.signal);
     this.#auditSlice();
   }
 
@@ -215,7 +215,7 @@ export class Session {
       for (let slot = 0; slot < count; slot++) this.#dirty.delete(slots[slot]!);
       this.#livePages += count;
       await this.#publisher.drain(count);
-      await breathe(this.#closed.signal);
+      await breathe(this.#parts.clock, this.#closed.signal);
     }
   }
 

@@ -16,6 +16,8 @@ export interface JetStreamArbiterOptions {
   readonly answerMs?: number;
   readonly attemptsMax?: number;
   readonly retryWaitMs?: number;
+  /** Waits between attempts. Default: the machine's timer. */
+  readonly pause?: (ms: number) => Promise<void>;
 }
 
 /**

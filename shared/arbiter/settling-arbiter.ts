@@ -1,5 +1,5 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import { bounds } from '../bounds.ts';
+import { monotonicClock, sleep } from '../clock.ts';
 import { isUnderstudyError } from '../errors.ts';
 import type { Arbiter, TermOutcome } from './arbiter.ts';
 import { arbiterAway } from './arbiter-error.ts';
@@ -36,7 +36,7 @@ export class SettlingArbiter implements Arbiter {
     this.#store = store;
     this.#attemptsMax = options.attemptsMax ?? bounds.arbiterAttemptsMax;
     this.#retryWaitMs = options.retryWaitMs ?? bounds.arbiterRetryWaitMs;
-    this.#pause = options.pause ?? ((ms) => sleep(ms));
+    this.#pause = options.pause ?? ((ms) => sleep(monotonicClock, ms));
   }
 
   get undecided(): TermRecord | null {

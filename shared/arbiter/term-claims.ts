@@ -1,4 +1,4 @@
-import { setTimeout as sleep } from 'node:timers/promises';
+import { type AlarmClock, monotonicClock, sleep } from '../clock.ts';
 import { isUnderstudyError, type UnderstudyError } from '../errors.ts';
 import { type Epoch, epoch, type GuestName, type SessionId, type Term, term } from '../ids.ts';
 import type { Arbiter } from './arbiter.ts';
@@ -17,6 +17,9 @@ export interface TermClaimsOptions {
   readonly host: string;
   /** Told once for each time that the arbiter can't be asked. */
   readonly onWaiting: (error: UnderstudyError) => void;
+  readonly clock?: AlarmClock;
+  /** Draws what tells own records from foreign ones. */
+  readonly nonce?: () => string;
 }
 
 export interface Claim {
@@ -77,14 +80,14 @@ export class TermClaims {
         if (!isWorthWaiting(error)) throw error;
         if (!this.#waiting) this.#options.onWaiting(error);
         this.#waiting = true;
-        await sleep(retryMs, undefined, { signal });
+        await sleep(this.#options.clock ?? monotonicClock, retryMs, signal);
       }
     }
   }
 
   /** Undefined: the highest term has changed meanwhile, so judge anew. */
   async #attempt(claim: Claim): Promise<ClaimOutcome | undefined> {
-    const { arbiter, memory, guest, host } = this.#options;
+    const { arbiter, memory, guest, host, nonce = newNonce } = this.#options;
     // A creation that may still take effect comes first: it is the highest term, or will not be.
     if (arbiter.undecided !== null) {
       await memory.observe((await arbiter.create(arbiter.undecided)).record);
@@ -95,7 +98,7 @@ export class TermClaims {
     const { mode, session, baseEpoch } = claim;
     const number = term((latest?.term ?? 0) + 1);
     const at = new Date().toISOString();
-    const what = { guest, term: number, holder: host, mode, nonce: newNonce() };
+    const what = { guest, term: number, holder: host, mode, nonce: nonce() };
     const outcome = await arbiter.create({ ...what, session, baseEpoch, at });
     await memory.observe(outcome.record);
     return outcome.won ? { won: true, term: number } : undefined;

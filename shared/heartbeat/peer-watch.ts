@@ -23,15 +23,16 @@ export class PeerWatchThread {
     this.#onHeartbeat = onHeartbeat;
   }
 
-  /** `onHeartbeat` hears those of the expected agent. Throws as `startWatch` does. */
+  /** `onHeartbeat` hears those of the expected agent. Throws as `start` does. */
   static async start(
     options: Omit<WatchThreadOptions, 'onEvent'>,
     emit: EmitEvent,
     onHeartbeat: (event: WatchEvent & { kind: 'heartbeat' }) => void = () => {},
+    start: typeof startWatch = startWatch,
   ): Promise<PeerWatchThread> {
     const watch = new PeerWatchThread(emit, onHeartbeat);
     const onEvent = (event: WatchEvent) => watch.#hear(event, options.peer);
-    watch.#thread = await startWatch({ ...options, onEvent });
+    watch.#thread = await start({ ...options, onEvent });
     return watch;
   }
 

@@ -1,5 +1,5 @@
 import { bounds, frameBytesMax } from '../bounds.ts';
-import { type Clock, monotonicClock } from '../clock.ts';
+import { type AlarmClock, type CallOff, monotonicClock } from '../clock.ts';
 import { UnderstudyError } from '../errors.ts';
 import { term } from '../ids.ts';
 import type { Credit } from '../wire/flow-body.ts';
@@ -32,7 +32,7 @@ export interface StreamReceiverOptions {
   readonly onBroken: (error: unknown) => void;
   /** `E_FRAME_FOREIGN`, for example of a second primary: once for each frame that was refused. */
   readonly onForeign?: (error: UnderstudyError) => void;
-  readonly clock?: Clock;
+  readonly clock?: AlarmClock;
   readonly limits?: ReceiveLimits;
 }
 
@@ -43,7 +43,7 @@ export interface StreamReceiverOptions {
  */
 export class StreamReceiver {
   readonly #options: StreamReceiverOptions;
-  readonly #clock: Clock;
+  readonly #clock: AlarmClock;
   readonly #window: ReceiveWindow;
   readonly #ring: FrameRing;
   readonly #queue: StreamFrame[] = [];
@@ -53,7 +53,7 @@ export class StreamReceiver {
   #credit: Credit | undefined;
   #draining: Promise<void> | undefined;
   #turnAsked = false;
-  #timer: NodeJS.Timeout | undefined;
+  #timer: CallOff | undefined;
   #timerAtMs = 0;
   #closed = false;
 
@@ -155,7 +155,7 @@ export class StreamReceiver {
   #askTurn(): void {
     if (this.#turnAsked || this.#closed) return;
     this.#turnAsked = true;
-    setImmediate(() => {
+    this.#clock.soon(() => {
       this.#turnAsked = false;
       this.#report();
       if (this.#queue.length > 0) this.#draining ??= this.#drain();
@@ -194,13 +194,13 @@ export class StreamReceiver {
     const dueAtMs = this.#window.dueAtMs;
     if (dueAtMs === undefined || this.#closed) return;
     if (this.#timer !== undefined && this.#timerAtMs <= dueAtMs) return;
-    clearTimeout(this.#timer);
+    this.#timer?.();
     this.#timerAtMs = dueAtMs;
     const waitMs = Math.max(1, Math.ceil(dueAtMs - this.#clock.nowMs()));
-    this.#timer = setTimeout(() => {
+    this.#timer = this.#clock.after(waitMs, () => {
       this.#timer = undefined;
       this.#step({ kind: 'tick', nowMs: this.#clock.nowMs() });
-    }, waitMs);
+    });
   }
 
   #break(error: unknown): void {
@@ -211,7 +211,7 @@ export class StreamReceiver {
 
   #stop(): void {
     this.#closed = true;
-    clearTimeout(this.#timer);
+    this.#timer?.();
     this.#subscription.unsubscribe();
     this.#forgetStatus();
   }

@@ -1,5 +1,5 @@
 import { bounds, frameBytesMax } from '../bounds.ts';
-import { type Clock, monotonicClock } from '../clock.ts';
+import { type AlarmClock, type CallOff, monotonicClock } from '../clock.ts';
 import { UnderstudyError } from '../errors.ts';
 import type { Epoch, Term } from '../ids.ts';
 import type { Credit } from '../wire/flow-body.ts';
@@ -28,7 +28,7 @@ export interface StreamSenderOptions {
   readonly onBroken: (error: UnderstudyError) => void;
   /** `E_STREAM_STALLED`, and again without an error when the receiver moves on. */
   readonly onStalled?: (error: UnderstudyError | undefined) => void;
-  readonly clock?: Clock;
+  readonly clock?: AlarmClock;
   readonly limits?: SendLimits;
 }
 
@@ -39,7 +39,7 @@ export interface StreamSenderOptions {
  */
 export class StreamSender {
   readonly #options: StreamSenderOptions;
-  readonly #clock: Clock;
+  readonly #clock: AlarmClock;
   readonly #window: SendWindow;
   readonly #ring: FrameRing;
   readonly #limits: SendLimits;
@@ -49,7 +49,7 @@ export class StreamSender {
   readonly #subscription: Subscription;
   readonly #forgetStatus: () => void;
   #term: Term;
-  #timer: NodeJS.Timeout | undefined;
+  #stopTicking: CallOff | undefined;
   #over: UnderstudyError | undefined;
   #turnAsked = false;
   /** Handed to the bus and not yet known to have left this process. */
@@ -144,7 +144,7 @@ export class StreamSender {
     this.#window.step({ kind: 'accepted', bytes, nowMs: this.#clock.nowMs() });
     accepted();
     this.#transmit();
-    this.#timer ??= setInterval(() => this.#tick(), bounds.streamTickMs);
+    this.#stopTicking ??= this.#clock.every(bounds.streamTickMs, () => this.#tick());
   }
 
   /** Hands over what is due, never more at once than the window is large. */
@@ -195,7 +195,7 @@ export class StreamSender {
   #askTurn(): void {
     if (this.#turnAsked) return;
     this.#turnAsked = true;
-    setImmediate(() => {
+    this.#clock.soon(() => {
       this.#turnAsked = false;
       if (this.#over !== undefined) return;
       const nowMs = this.#clock.nowMs();
@@ -258,8 +258,8 @@ export class StreamSender {
     if (this.#over !== undefined) return;
     this.#transmit();
     if (this.#window.heldFrames > 0) return;
-    clearInterval(this.#timer);
-    this.#timer = undefined;
+    this.#stopTicking?.();
+    this.#stopTicking = undefined;
     for (const { resolve } of this.#idle.splice(0)) resolve();
   }
 
@@ -280,7 +280,7 @@ export class StreamSender {
   #end(error: UnderstudyError): void {
     if (this.#over !== undefined) return;
     this.#over = error;
-    clearInterval(this.#timer);
+    this.#stopTicking?.();
     this.#subscription.unsubscribe();
     this.#forgetStatus();
     for (const { reject } of this.#waiting.splice(0)) reject(error);

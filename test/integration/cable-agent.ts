@@ -1,5 +1,6 @@
 import { defaultGateLimits, HeldOutput } from '../../primary/output/held-output.ts';
 import type { GateLimits } from '../../primary/output/output-gate.ts';
+import { monotonicClock } from '../../shared/clock.ts';
 import { epoch } from '../../shared/ids.ts';
 import { type CableCard, GuestNetwork } from '../../shared/net/guest-network.ts';
 
@@ -45,6 +46,7 @@ async function carryOut(command: CableCommand): Promise<void> {
   switch (command.do) {
     case 'open':
       output = new HeldOutput({
+        clock: monotonicClock,
         mode: 'commit',
         limits: command.limits ?? defaultGateLimits,
         release: (card, frame) => network!.emit(card, frame),

@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { BackupAgent, type BackupResult } from '../../backup/agent.ts';
@@ -129,6 +130,7 @@ export function startPrimary(
     tracker: new SyntheticTracker(guest),
     transport,
     clock: monotonicClock,
+    randomBytes,
     emit: events.emit,
     agentId: options.agentId ?? '00000000000000a1',
     claims: claimsOf(bus, hosts.primary),

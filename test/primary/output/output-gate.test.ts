@@ -2,6 +2,7 @@ import test from 'ava';
 import fc from 'fast-check';
 import { defaultGateLimits, HeldOutput } from '../../../primary/output/held-output.ts';
 import type { GateLimits, GateMode } from '../../../primary/output/output-gate.ts';
+import { monotonicClock } from '../../../shared/clock.ts';
 import { epoch } from '../../../shared/ids.ts';
 import { networkBounds } from '../../../shared/net/network-bounds.ts';
 
@@ -14,6 +15,7 @@ function numberedGate(mode: GateMode = 'commit', limits: GateLimits = defaultGat
   let wanted = 0;
   let sent = 0;
   const gate = new HeldOutput({
+    clock: monotonicClock,
     mode,
     limits,
     release: (card, frame) => {
@@ -273,6 +275,7 @@ test('whatever happens: covered, in order, once, none lost, silent when supersed
       let barriers: number[] = [];
       let acknowledged = 0;
       const gate = new HeldOutput({
+        clock: monotonicClock,
         mode: 'commit',
         limits: small,
         release: (_card, frame) => {

@@ -1,6 +1,5 @@
 import { sleep } from '../shared/clock.ts';
 import { isUnderstudyError } from '../shared/errors.ts';
-import type { GuestEvent } from '../shared/guest/guest.ts';
 import { type Epoch, type SessionId, sessionId } from '../shared/ids.ts';
 import { Mailbox } from '../shared/mailbox.ts';
 import { type About, ControlChannel, type Incoming } from '../shared/transport/control-channel.ts';
@@ -8,8 +7,9 @@ import { defaultSendLimits } from '../shared/transport/send-window.ts';
 import { StreamSender } from '../shared/transport/stream-sender.ts';
 import { subjectsOf } from '../shared/transport/subjects.ts';
 import { guestHash, sessionBits } from '../shared/wire/frame.ts';
-import { activityOf, causeOf } from './cause.ts';
+import { activityOf, causeOf, guestWaits } from './cause.ts';
 import { Greeter } from './greeter.ts';
+import { listenToGuest } from './guest-listener.ts';
 import {
   initialPrimaryState,
   type PrimaryEffect,
@@ -22,6 +22,7 @@ import type { PrimaryParts } from './parts.ts';
 import { Session } from './session/session.ts';
 import { watchForStandstill } from './standstill.ts';
 import { describe, TermHolder, type TermWish } from './term-holder.ts';
+import { WaitingGuest } from './waiting-guest.ts';
 
 interface OpenSession {
   readonly id: SessionId;
@@ -42,6 +43,7 @@ export class PrimaryAgent {
   readonly #parts: PrimaryParts;
   readonly #mailbox = new Mailbox<PrimaryEvent>(mailboxCapacity);
   readonly #control: ControlChannel;
+  readonly #guest: WaitingGuest;
   #state: PrimaryState = initialPrimaryState;
   readonly #greeter: Greeter;
   #session: OpenSession | undefined;
@@ -57,6 +59,7 @@ export class PrimaryAgent {
 
   constructor(parts: PrimaryParts) {
     this.#parts = parts;
+    this.#guest = new WaitingGuest(parts.guest);
     this.#control = new ControlChannel(parts.transport, parts.guest.name, 'primary');
     this.#held = parts.held;
     this.#terms = new TermHolder({ ...parts, guest: parts.guest.name });
@@ -68,12 +71,15 @@ export class PrimaryAgent {
    * outcome says otherwise; the caller detaches from it.
    */
   async run(stop: AbortSignal): Promise<PrimaryOutcome> {
-    const { guest, backup } = this.#parts;
+    const { guest, guestPid: pid, emit, backup } = this.#parts;
     const post = (event: PrimaryEvent) => this.#mailbox.post(event);
     const onStop = () => post({ kind: 'stop' });
     stop.addEventListener('abort', onStop, { once: true });
     const releases = [
-      guest.onEvent((event) => this.#onGuestEvent(event)),
+      listenToGuest(guest, {
+        ...{ pid, emit, post },
+        onReset: () => this.#session?.session?.baselineChanged(),
+      }),
       backup.onSilent(() => this.#breakSession('the backup is silent')),
       watchForStandstill(this.#parts.clock, () => this.#lookForHigherTerm()),
     ];
@@ -109,7 +115,8 @@ export class PrimaryAgent {
 
   async #step(event: PrimaryEvent): Promise<PrimaryOutcome | undefined> {
     const before = this.#state;
-    const { state, effects } = stepPrimary(before, event, epochsInFlightMax);
+    const { onBackupLost } = this.#parts.settings;
+    const { state, effects } = stepPrimary(before, event, epochsInFlightMax, onBackupLost);
     this.#state = state;
     if (state.name !== before.name) this.#announce(before, state, event);
     for (const effect of effects) {
@@ -135,7 +142,7 @@ export class PrimaryAgent {
       case 'free-output':
         this.#parts.output.releaseAll();
         // A guest that was just started has waited for the right to run.
-        if (this.#held) await this.#parts.guest.resume();
+        if (this.#held) await this.#guest.resume();
         this.#held = false;
         this.#terms.guestRuns();
         return undefined;
@@ -183,10 +190,17 @@ export class PrimaryAgent {
         await transport.flush().catch(() => {});
         return undefined;
       }
+      case 'wait-for-backup':
+        await this.#guest.wait();
+        this.#warn(guestWaits(this.#guest.name));
+        return undefined;
+      case 'end-wait':
+        await this.#guest.goOn();
+        return undefined;
       case 'stop-guest':
         await this.#task;
         if (this.#held) await this.#parts.discardHeldGuest();
-        else await this.#parts.guest.pause();
+        else await this.#guest.pause();
         return undefined;
       case 'finish':
         return effect.outcome;
@@ -220,7 +234,8 @@ export class PrimaryAgent {
   async #openSession(id: SessionId): Promise<Session> {
     const opening = this.#session!;
     if (opening.session !== undefined) return opening.session;
-    const { guest, tracker, transport, clock, emit, settings } = this.#parts;
+    const { tracker, transport, clock, emit, settings } = this.#parts;
+    const guest = this.#guest;
     const about: About = { session: id, term: this.#terms.term };
     const { encoder, digester } = await this.#parts.openCodec(opening.secret);
     const subjects = subjectsOf(guest.name);
@@ -342,32 +357,6 @@ export class PrimaryAgent {
     else this.#mailbox.post({ kind: 'acked', session: id, epoch: number });
   }
 
-  #onGuestEvent(event: GuestEvent): void {
-    const { emit, guestPid: pid } = this.#parts;
-    switch (event.kind) {
-      case 'reset':
-        emit({ kind: 'guest', change: 'reset', pid });
-        this.#session?.session?.baselineChanged();
-        return;
-      case 'shutdown': {
-        const reason = event.byGuest ? 'it powered off' : 'it was asked to power off';
-        emit({ kind: 'guest', change: 'shutdown', pid });
-        this.#mailbox.post({ kind: 'guest-ended', reason });
-        return;
-      }
-      case 'gone':
-        emit({ kind: 'guest', change: 'gone', pid });
-        this.#mailbox.post({ kind: 'guest-lost', reason: event.reason });
-        return;
-      case 'stopped':
-        emit({ kind: 'guest', change: 'stopped', pid });
-        return;
-      case 'resumed':
-        emit({ kind: 'guest', change: 'resumed', pid });
-        return;
-    }
-  }
-
   #breakSession(cause: string): void {
     const id = this.#session?.id;
     if (id !== undefined) this.#mailbox.post({ kind: 'broken', session: id, cause });
@@ -375,9 +364,9 @@ export class PrimaryAgent {
 
   #announce(before: PrimaryState, state: PrimaryState, event: PrimaryEvent): void {
     const { emit, progress } = this.#parts;
-    const cause = causeOf(event);
+    const cause = 'waits' in state ? `${causeOf(event)}; the guest waits` : causeOf(event);
     emit({ kind: 'state', role: 'primary', from: before.name, to: state.name, cause });
-    progress.show(activityOf[state.name]);
+    progress.show('waits' in state ? 'held' : activityOf[state.name]);
   }
 
   /** Once for each code, until a backup is found. */

@@ -1,3 +1,4 @@
+import { UnderstudyError } from '../shared/errors.ts';
 import type { PrimaryEvent } from './machine.ts';
 
 /** What heartbeats say of each state. */
@@ -26,9 +27,20 @@ export function causeOf(event: PrimaryEvent): string {
       return 'a backup answered';
     case 'synchronised':
       return `the backup holds epoch ${event.epoch}`;
+    case 'go-on':
+      return 'the operator lets the guest go on';
     case 'stop':
       return 'asked to stop';
     default:
       return event.kind.replaceAll('-', ' ');
   }
+}
+
+/** The policy `stop` at work: an operator has to know why a service stands still. */
+export function guestWaits(guest: string): UnderstudyError {
+  return new UnderstudyError('E_GUEST_WAITS', `guest ${guest} stands still: its backup is lost`, {
+    hint:
+      'It goes on once a backup is level with it (output.onBackupLost is `stop`), ' +
+      'or as soon as its primary agent is told to end.',
+  });
 }

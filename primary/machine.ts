@@ -15,16 +15,27 @@ import { type Epoch, epoch, type SessionId } from '../shared/ids.ts';
  */
 export type PrimaryState =
   /** A term of our own is not won yet: output is held. */
-  | { readonly name: 'claiming' }
+  | ({ readonly name: 'claiming' } & MayWait)
   /** The guest runs unprotected in a solo term; a backup is looked for. */
-  | { readonly name: 'joining' }
+  | ({ readonly name: 'joining' } & MayWait)
   /** A backup has agreed to a session and is being brought level. */
-  | { readonly name: 'synchronising'; readonly session: SessionId }
+  | ({ readonly name: 'synchronising'; readonly session: SessionId } & MayWait)
   /** The backup is level; the protected term is not won yet. */
-  | { readonly name: 'enrolling'; readonly session: SessionId; readonly epoch: Epoch }
+  | ({ readonly name: 'enrolling'; readonly session: SessionId; readonly epoch: Epoch } & MayWait)
   | ProtectedState
   /** The guest is no longer ours to protect; the last messages are on their way. */
   | { readonly name: 'stopped'; readonly outcome: PrimaryOutcome };
+
+/**
+ * With the policy `stop` a guest whose backup was lost stands still, and what it said stays held,
+ * until it is protected again or the operator lets it go on.
+ */
+interface MayWait {
+  readonly waits?: true;
+}
+
+/** What becomes of a protected guest whose backup is lost: `output.onBackupLost`. */
+export type BackupLossPolicy = 'continue' | 'stop';
 
 interface ProtectedState {
   readonly name: 'protected';
@@ -75,6 +86,8 @@ export type PrimaryEvent =
   | { readonly kind: 'broken'; readonly session: SessionId; readonly cause: string }
   | { readonly kind: 'guest-ended'; readonly reason: string }
   | { readonly kind: 'guest-lost'; readonly reason: string }
+  /** The operator lets a guest that waits for a backup run without one. */
+  | { readonly kind: 'go-on' }
   | { readonly kind: 'stop' };
 
 export type PrimaryEffect =
@@ -94,6 +107,9 @@ export type PrimaryEffect =
   | { readonly kind: 'close-session'; readonly session: SessionId; readonly cause: string }
   /** Tell the backup that the silence to come is no death. */
   | { readonly kind: 'stand-down'; readonly reason: string }
+  /** The guest stands still until `end-wait`. */
+  | { readonly kind: 'wait-for-backup' }
+  | { readonly kind: 'end-wait' }
   /** Stop our copy at once. */
   | { readonly kind: 'stop-guest' }
   | { readonly kind: 'finish'; readonly outcome: PrimaryOutcome };
@@ -110,6 +126,7 @@ export function stepPrimary(
   state: PrimaryState,
   event: PrimaryEvent,
   epochsInFlightMax: number,
+  onBackupLost: BackupLossPolicy = 'continue',
 ): PrimaryStep {
   if (state.name === 'stopped') return { state, effects: [] };
   switch (event.kind) {
@@ -141,6 +158,8 @@ export function stepPrimary(
       );
       return { ...step, effects: [{ kind: 'drop-output' }, ...effects] };
     }
+    case 'go-on':
+      return goOn(state);
     default:
   }
   switch (state.name) {
@@ -153,24 +172,27 @@ export function stepPrimary(
     case 'synchronising':
       return stepSynchronising(state, event);
     case 'protected':
-      return stepProtected(state, event, epochsInFlightMax);
+      return stepProtected(state, event, epochsInFlightMax, onBackupLost);
   }
 }
 
-function stepClaiming(state: PrimaryState, event: PrimaryEvent): PrimaryStep {
+function stepClaiming(
+  state: PrimaryState & { name: 'claiming' },
+  event: PrimaryEvent,
+): PrimaryStep {
   if (event.kind === 'start') return { state, effects: [{ kind: 'claim-solo' }] };
   if (event.kind !== 'term-won' || event.mode !== 'solo') return ignoreStale(state, event);
   return {
-    state: { name: 'joining' },
-    effects: [{ kind: 'free-output' }, { kind: 'greet' }],
+    state: { name: 'joining', ...waitOf(state) },
+    effects: [...freeUnlessWaiting(state), { kind: 'greet' }],
   };
 }
 
-function stepJoining(state: PrimaryState, event: PrimaryEvent): PrimaryStep {
+function stepJoining(state: PrimaryState & { name: 'joining' }, event: PrimaryEvent): PrimaryStep {
   switch (event.kind) {
     case 'welcomed':
       return {
-        state: { name: 'synchronising', session: event.session },
+        state: { name: 'synchronising', session: event.session, ...waitOf(state) },
         effects: [{ kind: 'synchronise', session: event.session }],
       };
     case 'refused': {
@@ -191,7 +213,7 @@ function stepSynchronising(
       if (event.session !== state.session) return { state, effects: [] };
       const { session } = state;
       return {
-        state: { name: 'enrolling', session, epoch: event.epoch },
+        state: { name: 'enrolling', session, epoch: event.epoch, ...waitOf(state) },
         effects: [{ kind: 'claim-protected', session, epoch: event.epoch }],
       };
     }
@@ -199,11 +221,11 @@ function stepSynchronising(
       if (event.session !== state.session) return { state, effects: [] };
       const { session, cause } = event;
       return {
-        state: { name: 'joining' },
+        state: { name: 'joining', ...waitOf(state) },
         effects: [
           { kind: 'close-session', session, cause },
           // The term is still solo: what the last checkpoint began to hold may go out.
-          { kind: 'free-output' },
+          ...freeUnlessWaiting(state),
           { kind: 'greet' },
         ],
       };
@@ -223,11 +245,15 @@ function stepEnrolling(
       if (event.mode !== 'protected' || event.session !== session) return { state, effects: [] };
       return {
         state: { name: 'protected', session, captured, acked: captured, busy: false, due: false },
-        effects: [{ kind: 'release-output', epoch: captured }, { kind: 'start-interval' }],
+        effects: [
+          { kind: 'release-output', epoch: captured },
+          ...endWait(state),
+          { kind: 'start-interval' },
+        ],
       };
     }
     case 'broken':
-      return breakSession(state, event);
+      return breakSession(state, event, state.waits === true ? 'stop' : 'continue');
     default:
       return ignoreStale(state, event);
   }
@@ -237,6 +263,7 @@ function stepProtected(
   state: ProtectedState,
   event: PrimaryEvent,
   epochsInFlightMax: number,
+  onBackupLost: BackupLossPolicy,
 ): PrimaryStep {
   switch (event.kind) {
     case 'interval-passed':
@@ -253,7 +280,7 @@ function stepProtected(
       if (event.epoch <= state.acked) return { state, effects: [] };
       return acknowledged(state, event.epoch, epochsInFlightMax);
     case 'broken':
-      return breakSession(state, event);
+      return breakSession(state, event, onBackupLost);
     default:
       return ignoreStale(state, event);
   }
@@ -285,21 +312,45 @@ function checkpointIfPossible(state: ProtectedState, epochsInFlightMax: number):
 function breakSession(
   state: PrimaryState & { session: SessionId },
   event: PrimaryEvent & { kind: 'broken' },
+  policy: BackupLossPolicy,
 ): PrimaryStep {
   if (event.session !== state.session) return { state, effects: [] };
+  const waits = policy === 'stop';
+  const wait: readonly PrimaryEffect[] = waits ? [{ kind: 'wait-for-backup' }] : [];
   return {
     // The backup may take over until a solo term is ours: what is held stays held.
-    state: { name: 'claiming' },
+    state: { name: 'claiming', ...waitOf({ waits }) },
     effects: [
       { kind: 'close-session', session: state.session, cause: event.cause },
+      ...wait,
       { kind: 'claim-solo' },
     ],
   };
 }
 
+/** What a waiting guest said goes out only where nothing that is not covered is held with it. */
+function goOn(state: PrimaryState): PrimaryStep {
+  if (!('waits' in state)) return { state, effects: [] };
+  const { waits: _, ...free } = state;
+  const release: readonly PrimaryEffect[] =
+    state.name === 'joining' ? [{ kind: 'free-output' }] : [];
+  return { state: free, effects: [{ kind: 'end-wait' }, ...release] };
+}
+
+const waitOf = (state: { readonly waits?: boolean }): MayWait =>
+  state.waits === true ? { waits: true } : {};
+
+const freeUnlessWaiting = (state: MayWait): readonly PrimaryEffect[] =>
+  state.waits === true ? [] : [{ kind: 'free-output' }];
+
+const endWait = (state: MayWait): readonly PrimaryEffect[] =>
+  state.waits === true ? [{ kind: 'end-wait' }] : [];
+
 /** The session is closed first: a task that waits for a dead backup must not hold up the rest. */
 function finish(state: PrimaryState, outcome: PrimaryOutcome, last?: PrimaryEffect): PrimaryStep {
   const effects: PrimaryEffect[] = [];
+  // An agent that was asked to end leaves its guest running; one that was passed by does not.
+  if ('waits' in state && outcome.kind === 'released') effects.push({ kind: 'end-wait' });
   if ('session' in state) {
     effects.push({ kind: 'close-session', session: state.session, cause: outcome.kind });
   }

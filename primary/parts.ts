@@ -7,6 +7,7 @@ import type { Epoch, SessionId } from '../shared/ids.ts';
 import type { EmitEvent } from '../shared/observe/events.ts';
 import type { Transport } from '../shared/transport/transport.ts';
 import type { DirtyTracker } from './capture/tracker.ts';
+import type { BackupLossPolicy } from './machine.ts';
 import type { EpochEncoder } from './pipeline/epoch-encoder.ts';
 
 /** Everything outside of it that a primary agent works with. */
@@ -73,9 +74,11 @@ export interface PrimarySettings {
   readonly generalCodec: GeneralCodec;
   readonly baselineEveryEpochs: number;
   readonly verifyEveryEpochs: number;
+  /** `continue` where it is not said. */
+  readonly onBackupLost?: BackupLossPolicy;
 }
 export interface PrimaryProgress {
-  show(activity: 'joining' | 'synchronising' | 'protecting' | 'leaving'): void;
+  show(activity: 'held' | 'joining' | 'synchronising' | 'protecting' | 'leaving'): void;
   captured(epoch: Epoch): void;
   acked(epoch: Epoch): void;
 }

@@ -9,7 +9,6 @@ import { toGuestConfig } from '../shared/config/guest-section.ts';
 import type { PrimaryConfig } from '../shared/config/schema.ts';
 import { isUnderstudyError } from '../shared/errors.ts';
 import type { EmitEvent } from '../shared/observe/events.ts';
-import { cableCards } from '../shared/qemu/cable-cards.ts';
 import type { GuestConfig } from '../shared/qemu/guest-options.ts';
 import { QemuGuest } from '../shared/qemu/qemu-guest.ts';
 import { UndoList } from '../shared/undo-list.ts';
@@ -17,7 +16,7 @@ import { PrimaryAgent } from './agent.ts';
 import { chooseTracker } from './capture/choose.ts';
 import type { PageDigester as ScanDigester } from './capture/tracked-guest.ts';
 import type { PrimaryOutcome } from './machine.ts';
-import { GuestCable } from './output/guest-cable.ts';
+import { openCable } from './output/open-cable.ts';
 import { readableGuest } from './output/readable-guest.ts';
 import type { GuestOutput, PrimarySettings, SessionCodec } from './parts.ts';
 import { EpochEncoder } from './pipeline/epoch-encoder.ts';
@@ -65,14 +64,7 @@ async function runOpened(
   );
 
   const chunkBytes = chunkBytesOf(config, transport.payloadBytesMax);
-  const cards = cableCards(toGuestConfig(config.guest));
-  const cable =
-    cards.length === 0
-      ? undefined
-      : await GuestCable.open({
-          ...{ cards, onWarning },
-          onCheckpointWanted: () => agentOfGuest.checkpointSoon(),
-        });
+  const cable = await openCable(config, onWarning, () => agentOfGuest.checkpointSoon());
   if (cable !== undefined) undo.defer(() => cable.close());
   const agentOfGuest = new PrimaryAgent({
     guest: cable === undefined ? guest : readableGuest(guest, cable),
@@ -181,5 +173,6 @@ function settingsOf(config: PrimaryConfig): PrimarySettings {
     generalCodec: config.compress.general,
     baselineEveryEpochs: config.baseline.refreshEpochs,
     verifyEveryEpochs: config.verify.everyEpochs,
+    onBackupLost: config.output.onBackupLost,
   };
 }

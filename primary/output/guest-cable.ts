@@ -3,11 +3,15 @@ import type { UnderstudyError } from '../../shared/errors.ts';
 import type { Epoch } from '../../shared/ids.ts';
 import { type CableCard, GuestNetwork } from '../../shared/net/guest-network.ts';
 import type { GuestOutput } from '../parts.ts';
-import { HeldOutput } from './held-output.ts';
+import { defaultGateLimits, HeldOutput } from './held-output.ts';
+import type { GateMode } from './output-gate.ts';
 import type { PauseListener } from './readable-guest.ts';
 
 export interface GuestCableOptions {
   readonly cards: readonly CableCard[];
+  readonly mode: GateMode;
+  /** Output held at most, in bytes. */
+  readonly bytesMax: number;
   readonly onWarning: (error: UnderstudyError) => void;
   /** Much is held: a checkpoint before its time would let it out. */
   readonly onCheckpointWanted: () => void;
@@ -29,11 +33,12 @@ export class GuestCable implements GuestOutput, PauseListener {
 
   /** Throws `E_UPLINK_…`, `E_CABLE_UNREACHABLE`. */
   static async open(options: GuestCableOptions): Promise<GuestCable> {
-    const { cards, onWarning, onCheckpointWanted } = options;
+    const { cards, mode, bytesMax, onWarning, onCheckpointWanted } = options;
     // The two know each other: frames come when both are there.
     const held = new HeldOutput({
-      mode: 'commit',
       clock: monotonicClock,
+      mode,
+      limits: { ...defaultGateLimits, bytesMax },
       release: (card, frame) => network.emit(card, frame),
       onCheckpointWanted,
       onReading: (reading) => network.setReading(reading),

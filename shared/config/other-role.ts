@@ -6,11 +6,11 @@ import { type BackupConfig, defaults, type PrimaryConfig } from './schema.ts';
  */
 
 export function toPrimaryConfig(config: BackupConfig): PrimaryConfig {
-  const { guest, nats, arbiter, heartbeat, log } = config;
-  return { ...defaults('primary', guest.name), guest, nats, arbiter, heartbeat, log };
+  const { guest, nats, arbiter, heartbeat, output, log } = config;
+  return { ...defaults('primary', guest.name), guest, nats, arbiter, heartbeat, output, log };
 }
 
 export function toBackupConfig(config: PrimaryConfig): BackupConfig {
-  const { guest, nats, arbiter, heartbeat, log } = config;
-  return { ...defaults('backup', guest.name), guest, nats, arbiter, heartbeat, log };
+  const { guest, nats, arbiter, heartbeat, output, log } = config;
+  return { ...defaults('backup', guest.name), guest, nats, arbiter, heartbeat, output, log };
 }

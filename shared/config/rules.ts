@@ -73,6 +73,29 @@ export const rules: readonly Rule[] = [
 so that one lost sign of life is no takeover: at least ${3 * heartbeat.intervalMs}`,
   },
   {
+    keys: ['output.rule', 'guest.networks'],
+    check: ({ output, guest }) => {
+      if (output === undefined || output.rule === 'commit') return undefined;
+      if (guest.networks.some(({ kind }) => kind === 'cable')) return undefined;
+      return `${output.rule} is about networks of kind cable, and the guest has none`;
+    },
+  },
+  {
+    keys: ['output.onBackupLost', 'output.rule'],
+    check: ({ output }) =>
+      output?.onBackupLost === 'stop' && output.rule === 'unsafe'
+        ? '`stop` keeps what clients were told, which output.rule unsafe does not: choose one'
+        : undefined,
+  },
+  {
+    keys: ['output.inputLog.intervalMs', 'output.rule', 'epoch.intervalMs'],
+    check: ({ output, epoch }) => {
+      if (output?.rule !== 'input-log' || epoch === undefined) return undefined;
+      if (output.inputLog.intervalMs < epoch.intervalMs) return undefined;
+      return `must be below epoch.intervalMs (${epoch.intervalMs}), or commit answers sooner`;
+    },
+  },
+  {
     keys: ['flow.window', 'flow.chunk'],
     check: ({ flow }) => {
       if (flow === undefined || flow.chunk === null) return undefined;

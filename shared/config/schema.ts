@@ -16,6 +16,7 @@ export const schemas = {
     compress: section.compress,
     flow: section.flow,
     heartbeat: section.heartbeat,
+    output: section.output,
     verify: group('Comparison of the whole RAM on both sides.', {
       everyEpochs: section.everyEpochs,
     }),
@@ -28,6 +29,7 @@ export const schemas = {
     nats: section.nats,
     arbiter: section.arbiter,
     heartbeat: section.heartbeat,
+    output: section.output,
     verify: group('What is checked before the guest runs here.', {
       atTakeover: section.atTakeover,
     }),
@@ -45,6 +47,7 @@ export const schemas = {
     compress: section.compress,
     flow: section.flow,
     heartbeat: section.heartbeat,
+    output: section.output,
     verify: group('What is checked, and when.', {
       everyEpochs: section.everyEpochs,
       atTakeover: section.atTakeover,

@@ -1,4 +1,5 @@
 import { bounds } from '../bounds.ts';
+import { networkBounds } from '../net/network-bounds.ts';
 import { choice, flag, group, integer, list, optional, path, size, text } from './field.ts';
 
 /**
@@ -251,6 +252,50 @@ export const takeover = group('What this side does when the primary is gone.', {
     what: 'Whether the guest is resumed here when the primary is silent for too long.',
     why: 'Switch it off for the time of work on the primary: the backup then only keeps up.',
     fallback: true,
+  }),
+});
+
+export const output = group('When what the guest said on its cables may leave the host.', {
+  rule: choice(['commit', 'input-log', 'unsafe'], {
+    what:
+      '`commit`: once the backup holds a checkpoint taken after it. `input-log`: once the backup ' +
+      'holds all input before it, which is replayed at a takeover. `unsafe`: at once.',
+    why:
+      '`input-log` answers sooner, and a takeover may contradict what clients were told ' +
+      '(GUARANTEES.md); `unsafe` loses answers and is for measurement only.',
+    fallback: 'commit',
+  }),
+  bytesMax: size({
+    what: 'Output held at most. Half of it asks for an earlier checkpoint; a full one slows the guest.',
+    why: 'Lower it to save memory; raise it for a guest that answers much in one epoch.',
+    min: 1 * mib,
+    max: 4 * gib,
+    fallback: networkBounds.heldBytesMax,
+  }),
+  inputLog: group('The log of `rule: input-log`.', {
+    intervalMs: integer({
+      what: 'How long input may wait before it is sent to the backup; output waits as long.',
+      why: 'Longer sends fewer and larger messages.',
+      min: 1,
+      max: 1000,
+      fallback: 5,
+    }),
+    bytesMax: size({
+      what:
+        'Input that the backup keeps between two checkpoints. Half of it asks for an earlier ' +
+        'checkpoint; beyond it output waits for one.',
+      why: 'Raise it for a guest that is sent much between two checkpoints; as large on both sides.',
+      min: 1 * mib,
+      max: 4 * gib,
+      fallback: 32 * mib,
+    }),
+  }),
+  onBackupLost: choice(['continue', 'stop'], {
+    what:
+      'A protected guest whose backup is lost: `continue` runs on unprotected, `stop` stands still ' +
+      'until a backup is level with it. Either waits for the record of terms first.',
+    why: '`stop` where losing what was acknowledged is worse than standing still.',
+    fallback: 'continue',
   }),
 });
 

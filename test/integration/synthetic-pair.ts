@@ -6,7 +6,7 @@ import { ReplicaStore } from '../../backup/store/replica-store.ts';
 import { WarmStandby } from '../../backup/warm-standby.ts';
 import { PrimaryAgent } from '../../primary/agent.ts';
 import { SyntheticTracker } from '../../primary/capture/synthetic-tracker.ts';
-import type { PrimaryOutcome } from '../../primary/machine.ts';
+import type { BackupLossPolicy, PrimaryOutcome } from '../../primary/machine.ts';
 import type { GuestOutput } from '../../primary/parts.ts';
 import { EpochEncoder } from '../../primary/pipeline/epoch-encoder.ts';
 import { MemoryTerms } from '../../shared/arbiter/memory-arbiter.ts';
@@ -117,7 +117,13 @@ export interface RunningPrimary {
 export function startPrimary(
   t: Teardown,
   bus: MemoryBus,
-  options: { guest?: SyntheticGuest; agentId?: string; verifyEveryEpochs?: number } = {},
+  options: {
+    guest?: SyntheticGuest;
+    agentId?: string;
+    verifyEveryEpochs?: number;
+    output?: GuestOutput;
+    onBackupLost?: BackupLossPolicy;
+  } = {},
 ): RunningPrimary {
   const guest = options.guest ?? new SyntheticGuest({ name: guestName, memoryBytes, seed: 7 });
   const transport = bus.connect();
@@ -135,7 +141,7 @@ export function startPrimary(
     agentId: options.agentId ?? '00000000000000a1',
     claims: claimsOf(bus, hosts.primary),
     host: hosts.primary,
-    output: noCable,
+    output: options.output ?? noCable,
     held: false,
     guestPid: 0,
     discardHeldGuest: async () => {},
@@ -147,6 +153,7 @@ export function startPrimary(
       generalCodec: 'lz4',
       baselineEveryEpochs: 0,
       verifyEveryEpochs: options.verifyEveryEpochs ?? 0,
+      onBackupLost: options.onBackupLost ?? 'continue',
     },
     openCodec: async (secret) => {
       const pageCount = memoryBytes / 4096;

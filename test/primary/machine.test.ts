@@ -1,6 +1,7 @@
 import test from 'ava';
 import fc from 'fast-check';
 import {
+  type BackupLossPolicy,
   initialPrimaryState,
   type PrimaryEffect,
   type PrimaryEvent,
@@ -13,11 +14,15 @@ const inFlightMax = 2;
 const session = sessionId('00000000000000aa');
 const other = sessionId('00000000000000bb');
 
-function run(events: readonly PrimaryEvent[], from: PrimaryState = initialPrimaryState) {
+function run(
+  events: readonly PrimaryEvent[],
+  from: PrimaryState = initialPrimaryState,
+  onBackupLost: BackupLossPolicy = 'continue',
+) {
   let state = from;
   const effects: PrimaryEffect[] = [];
   for (const event of events) {
-    const step = stepPrimary(state, event, inFlightMax);
+    const step = stepPrimary(state, event, inFlightMax, onBackupLost);
     state = step.state;
     effects.push(...step.effects);
   }
@@ -176,4 +181,42 @@ test('in any order of events flight is bounded and output is free in solo terms 
     }),
   );
   t.pass();
+});
+
+const lost: PrimaryEvent = { kind: 'broken', session, cause: 'the backup is silent' };
+
+test('with the policy stop a guest whose backup is lost waits, and says nothing, until it is protected', (t) => {
+  const { state, kinds } = run([...toProtected, lost, solo], initialPrimaryState, 'stop');
+  t.deepEqual(state, { name: 'joining', waits: true });
+  t.deepEqual(kinds.slice(-4), ['close-session', 'wait-for-backup', 'claim-solo', 'greet']);
+  const again = run(
+    [
+      { kind: 'welcomed', session: other },
+      { kind: 'broken', session: other, cause: 'it went again' },
+      { kind: 'welcomed', session },
+      { kind: 'synchronised', session, epoch: epoch(1) },
+      enrolled,
+    ],
+    state,
+    'stop',
+  );
+  t.is(again.state.name, 'protected');
+  t.false(again.kinds.includes('free-output'));
+  t.deepEqual(again.kinds.slice(-3), ['release-output', 'end-wait', 'start-interval']);
+});
+
+test('with the policy stop an operator lets the guest go on, or ends its agent and leaves it running', (t) => {
+  const { state } = run([...toProtected, lost, solo], initialPrimaryState, 'stop');
+  const free = run([{ kind: 'go-on' }], state, 'stop');
+  t.deepEqual(free.state, { name: 'joining' });
+  t.deepEqual(free.kinds, ['end-wait', 'free-output']);
+  t.deepEqual(run([{ kind: 'stop' }], state, 'stop').kinds, ['end-wait', 'stand-down', 'finish']);
+  t.deepEqual(run([{ kind: 'superseded', by: 'b' }], state, 'stop').kinds, [
+    ...['drop-output', 'stop-guest', 'finish'],
+  ]);
+});
+
+test('a guest that never was protected does not wait for a backup', (t) => {
+  const begun = [...toProtected.slice(0, 4), lost];
+  t.false(run(begun, initialPrimaryState, 'stop').kinds.includes('wait-for-backup'));
 });

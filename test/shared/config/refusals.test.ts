@@ -142,6 +142,8 @@ const conflicts: readonly (readonly [string, string, string])[] = [
     'flow.window',
     '4MiB does not hold 4 messages of flow.chunk (1MiB)',
   ],
+  ['output: {rule: unsafe}\n', 'output.rule', 'unsafe is about networks of kind cable'],
+  ['output: {rule: input-log}\n', 'output.rule', 'input-log is about networks of kind cable'],
   ['nats:\n  user: me\n', 'nats.user', 'set nats.user and nats.passwordFile, or none'],
   ['nats:\n  tls: {keyFile: k}\n', 'nats.tls.certFile', 'set nats.tls.certFile and nats.tls.k'],
   [

@@ -1,0 +1,32 @@
+import type { Guest } from '../shared/guest/guest.ts';
+import type { EmitEvent } from '../shared/observe/events.ts';
+import type { PrimaryEvent } from './machine.ts';
+
+export interface GuestListener {
+  readonly pid: number;
+  readonly emit: EmitEvent;
+  post(event: PrimaryEvent): void;
+  /** RAM blocks outside the RAM file may have changed. */
+  onReset(): void;
+}
+
+/** Tells what happens to the guest. Returns how to stop listening. */
+export function listenToGuest(guest: Guest, { pid, emit, post, onReset }: GuestListener) {
+  return guest.onEvent((event) => {
+    emit({ kind: 'guest', change: event.kind, pid });
+    switch (event.kind) {
+      case 'reset':
+        onReset();
+        return;
+      case 'shutdown': {
+        const reason = event.byGuest ? 'it powered off' : 'it was asked to power off';
+        post({ kind: 'guest-ended', reason });
+        return;
+      }
+      case 'gone':
+        post({ kind: 'guest-lost', reason: event.reason });
+        return;
+      default:
+    }
+  });
+}

@@ -1,0 +1,74 @@
+import type { Guest, GuestDescription, GuestEvent } from '../shared/guest/guest.ts';
+import type { GuestName } from '../shared/ids.ts';
+import type { GuestMemory } from '../shared/memory/guest-memory.ts';
+
+/**
+ * The same guest, which can be made to stand still for longer than a checkpoint: until `goOn`,
+ * checkpoints find it stopped and leave it so.
+ */
+export class WaitingGuest implements Guest {
+  readonly #guest: Guest;
+  #waits = false;
+  /** Between `pause` and `resume`: it must not run, whatever else is wanted. */
+  #isPaused = false;
+
+  constructor(guest: Guest) {
+    this.#guest = guest;
+  }
+
+  get name(): GuestName {
+    return this.#guest.name;
+  }
+
+  get description(): GuestDescription {
+    return this.#guest.description;
+  }
+
+  get instance(): string {
+    return this.#guest.instance;
+  }
+
+  get memory(): GuestMemory {
+    return this.#guest.memory;
+  }
+
+  /** It stands still once this resolves. */
+  async wait(): Promise<void> {
+    if (this.#waits) return;
+    this.#waits = true;
+    if (!this.#isPaused) await this.#guest.pause();
+  }
+
+  /** It runs again, at once or at the end of the pause that is under way. */
+  async goOn(): Promise<void> {
+    if (!this.#waits) return;
+    this.#waits = false;
+    if (!this.#isPaused) await this.#guest.resume();
+  }
+
+  async pause(): Promise<void> {
+    this.#isPaused = true;
+    if (!this.#waits) await this.#guest.pause();
+  }
+
+  async resume(): Promise<void> {
+    this.#isPaused = false;
+    if (!this.#waits) await this.#guest.resume();
+  }
+
+  saveDeviceState(): Promise<Uint8Array> {
+    return this.#guest.saveDeviceState();
+  }
+
+  saveBaseline(): Promise<Uint8Array> {
+    return this.#guest.saveBaseline();
+  }
+
+  onEvent(listener: (event: GuestEvent) => void): () => void {
+    return this.#guest.onEvent(listener);
+  }
+
+  detach(): Promise<void> {
+    return this.#guest.detach();
+  }
+}

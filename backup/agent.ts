@@ -46,6 +46,7 @@ export interface BackupParts {
   readonly settings: BackupSettings;
   readonly progress: BackupProgress;
   readonly peer: PeerWatch;
+  readonly network: TakeoverNetwork;
   readonly claims: TermClaims;
 }
 
@@ -71,6 +72,12 @@ export interface PeerWatch {
   readonly alive: boolean;
   readonly lastHeardAtMs: number;
   onSilent(listener: () => void): () => void;
+}
+
+/** The guest's way to the world, silent while it stands by. */
+export interface TakeoverNetwork {
+  /** The guest may run here, and nowhere else. Called before it does. */
+  connect(): void;
 }
 
 /** How the agent ended; `guest` is the one that runs here, if any. */
@@ -307,7 +314,8 @@ export class BackupAgent {
   }
 
   async #resumeGuest(): Promise<void> {
-    const { store, standby, clock, emit, peer, settings } = this.#parts;
+    const { store, standby, clock, emit, peer, settings, network } = this.#parts;
+    network.connect();
     const { lastHeardAtMs } = peer;
     peer.rest();
     try {

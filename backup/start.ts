@@ -7,15 +7,24 @@ import { toGuestConfig } from '../shared/config/guest-section.ts';
 import type { BackupConfig } from '../shared/config/schema.ts';
 import { isUnderstudyError } from '../shared/errors.ts';
 import { RamFile } from '../shared/memory/ram-file.ts';
+import type { GuestNetwork } from '../shared/net/guest-network.ts';
 import type { EmitEvent } from '../shared/observe/events.ts';
+import { cableCards } from '../shared/qemu/cable-cards.ts';
 import { type GuestConfig, guestPaths } from '../shared/qemu/guest-options.ts';
 import { QemuGuest } from '../shared/qemu/qemu-guest.ts';
 import { QemuStandby } from '../shared/qemu/qemu-standby.ts';
 import { UndoList } from '../shared/undo-list.ts';
 import { BackupAgent, type BackupParts } from './agent.ts';
 import type { BackupOutcome } from './machine.ts';
+import { StandbyNetwork } from './standby-network.ts';
 import { ReplicaStore } from './store/replica-store.ts';
 import { WarmStandby } from './warm-standby.ts';
+
+/** How a backup ended, and the guest's network where it took over: the primary role goes on. */
+export interface BackupEnd {
+  readonly outcome: BackupOutcome;
+  readonly network?: GuestNetwork;
+}
 
 /**
  * Runs a backup as its configuration says: NATS, replica store, standby, heartbeats, then the
@@ -26,7 +35,7 @@ export async function runBackup(
   config: BackupConfig,
   emit: EmitEvent,
   stop: AbortSignal,
-): Promise<BackupOutcome> {
+): Promise<BackupEnd> {
   return await UndoList.around((undo) => runOpened(config, emit, stop, undo));
 }
 
@@ -35,7 +44,7 @@ async function runOpened(
   emit: EmitEvent,
   stop: AbortSignal,
   undo: UndoList,
-): Promise<BackupOutcome> {
+): Promise<BackupEnd> {
   const links = await linkAgent(config, emit, stop, undo);
   const { agentId, transport, claims, onWarning, progress: cell } = links;
   const guestConfig = toGuestConfig(config.guest);
@@ -51,10 +60,12 @@ async function runOpened(
   });
   undo.defer(() => store.close());
   if (store.problem !== null) onWarning(store.problem);
-  if (await guestRunsHere(store, guestConfig)) return { kind: 'took-over' };
+  if (await guestRunsHere(store, guestConfig)) return { outcome: { kind: 'took-over' } };
   const startStandby = () => QemuStandby.start(guestConfig);
   const standby = await WarmStandby.start(startStandby, monotonicClock, emit);
   undo.defer(() => standby.discard());
+  const network = await StandbyNetwork.open({ cards: cableCards(guestConfig), onWarning });
+  undo.defer(() => network.close());
 
   const peer = await links.startHeartbeats(config.heartbeat.limitMs);
   const progress: BackupParts['progress'] = {
@@ -67,14 +78,14 @@ async function runOpened(
   };
   const { outcome, guest } = await new BackupAgent({
     ...{ guestName: name, store, standby, transport, clock: monotonicClock, emit, agentId },
-    ...{ claims, progress, peer },
+    ...{ claims, progress, peer, network },
     settings: {
       takeoverEnabled: config.takeover.enabled,
       verifyAtTakeover: config.verify.atTakeover,
     },
   }).run(stop);
   await guest?.detach();
-  return outcome;
+  return outcome.kind === 'took-over' ? { outcome, network: network.handOn() } : { outcome };
 }
 
 /** The RAM file of an earlier run is kept: what it holds need not be sent again. */

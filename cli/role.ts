@@ -2,6 +2,7 @@ import { runBackup } from '../backup/start.ts';
 import { runPrimary } from '../primary/start.ts';
 import { toBackupConfig, toPrimaryConfig } from '../shared/config/other-role.ts';
 import type { BackupConfig, PrimaryConfig } from '../shared/config/schema.ts';
+import type { GuestNetwork } from '../shared/net/guest-network.ts';
 import type { EmitEvent } from '../shared/observe/events.ts';
 import type { Observer } from '../shared/observe/observer.ts';
 import { exitCode } from './exit-code.ts';
@@ -18,22 +19,32 @@ export async function runRole(
 ): Promise<number> {
   const { emit } = observer;
   let next = config;
+  let network: GuestNetwork | undefined;
   for (;;) {
-    const end =
+    const end: RoleEnd =
       next.role === 'primary'
-        ? await runAsPrimary(next, emit, stop)
+        ? await runAsPrimary(next, emit, stop, network)
         : await runAsBackup(next, emit, stop);
-    if (end !== 'change-role' || stop.aborted) return end === 'change-role' ? exitCode.ok : end;
+    if (typeof end === 'number') return end;
+    network = end.network;
+    if (stop.aborted) {
+      await network?.close();
+      return exitCode.ok;
+    }
     next = next.role === 'primary' ? toBackupConfig(next) : toPrimaryConfig(next);
   }
 }
+
+/** An exit status, or another role: with the guest's network where this one took it over. */
+type RoleEnd = number | { readonly network?: GuestNetwork };
 
 async function runAsPrimary(
   config: PrimaryConfig,
   emit: EmitEvent,
   stop: AbortSignal,
-): Promise<number | 'change-role'> {
-  const outcome = await runPrimary(config, emit, stop);
+  network: GuestNetwork | undefined,
+): Promise<RoleEnd> {
+  const outcome = await runPrimary(config, emit, stop, network);
   switch (outcome.kind) {
     case 'released':
     case 'guest-ended':
@@ -53,7 +64,7 @@ async function runAsPrimary(
         message: `this host does not run the guest: ${outcome.by}`,
         hint: 'It stands by as the backup from now on; nothing has to be done.',
       });
-      return 'change-role';
+      return {};
     case 'refused': {
       const { code, message, hint } = outcome;
       emit({ kind: 'error', code, message, hint });
@@ -66,11 +77,11 @@ async function runAsBackup(
   config: BackupConfig,
   emit: EmitEvent,
   stop: AbortSignal,
-): Promise<number | 'change-role'> {
-  const outcome = await runBackup(config, emit, stop);
+): Promise<RoleEnd> {
+  const { outcome, network } = await runBackup(config, emit, stop);
   switch (outcome.kind) {
     case 'took-over':
-      return 'change-role';
+      return network === undefined ? {} : { network };
     case 'released':
       return exitCode.ok;
     case 'takeover-failed':

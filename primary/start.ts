@@ -8,6 +8,7 @@ import { captureBytesOf, chunkBytesOf } from '../shared/config/derived.ts';
 import { toGuestConfig } from '../shared/config/guest-section.ts';
 import type { PrimaryConfig } from '../shared/config/schema.ts';
 import { isUnderstudyError } from '../shared/errors.ts';
+import type { GuestNetwork } from '../shared/net/guest-network.ts';
 import type { EmitEvent } from '../shared/observe/events.ts';
 import type { GuestConfig } from '../shared/qemu/guest-options.ts';
 import { QemuGuest } from '../shared/qemu/qemu-guest.ts';
@@ -31,14 +32,16 @@ const backupPatienceMsMax = 10_000;
 
 /**
  * Runs a primary as its configuration says: NATS, the guest (started, or found running), tracker,
- * heartbeats, then the agent. Undoes what it opened, in reverse; the guest runs on.
+ * heartbeats, then the agent. Undoes what it opened, in reverse; the guest runs on. `network` is
+ * that of a guest that this process has just taken over: it passes frames all the while.
  */
 export async function runPrimary(
   config: PrimaryConfig,
   emit: EmitEvent,
   stop: AbortSignal,
+  network?: GuestNetwork,
 ): Promise<PrimaryOutcome> {
-  return await UndoList.around((undo) => runOpened(config, emit, stop, undo));
+  return await UndoList.around((undo) => runOpened(config, emit, stop, undo, network));
 }
 
 async function runOpened(
@@ -46,7 +49,9 @@ async function runOpened(
   emit: EmitEvent,
   stop: AbortSignal,
   undo: UndoList,
+  network: GuestNetwork | undefined,
 ): Promise<PrimaryOutcome> {
+  if (network !== undefined) undo.defer(() => network.close());
   const links = await linkAgent(config, emit, stop, undo);
   const { agentId, transport, claims, host, onWarning, progress: cell } = links;
   const opened = await openGuest(toGuestConfig(config.guest), claims, host, emit, stop);
@@ -64,8 +69,8 @@ async function runOpened(
   );
 
   const chunkBytes = chunkBytesOf(config, transport.payloadBytesMax);
-  const cable = await openCable(config, onWarning, () => agentOfGuest.checkpointSoon());
-  if (cable !== undefined) undo.defer(() => cable.close());
+  const cable = await openCable(config, network, onWarning, () => agentOfGuest.checkpointSoon());
+  if (cable !== undefined && network === undefined) undo.defer(() => cable.close());
   const agentOfGuest = new PrimaryAgent({
     guest: cable === undefined ? guest : readableGuest(guest, cable),
     ...{ tracker, transport, clock: monotonicClock, randomBytes, emit, agentId, claims, host },

@@ -12,6 +12,8 @@ export interface GuestCableOptions {
   readonly mode: GateMode;
   /** Output held at most, in bytes. */
   readonly bytesMax: number;
+  /** Open already, and passing by right of a solo term: from the role that took the guest over. */
+  readonly network: GuestNetwork | undefined;
   readonly onWarning: (error: UnderstudyError) => void;
   /** Much is held: a checkpoint before its time would let it out. */
   readonly onCheckpointWanted: () => void;
@@ -19,16 +21,18 @@ export interface GuestCableOptions {
 
 /**
  * The guest's way to the world where its cards are on cables: what it says waits in `HeldOutput`,
- * what it is told reaches it once a term is ours. Output is held from the start.
+ * what it is told reaches it once a term is ours. Output is held from the start, unless the guest
+ * was just taken over: then the term of the takeover lets it pass.
  */
 export class GuestCable implements GuestOutput, PauseListener {
   readonly #network: GuestNetwork;
   readonly #held: HeldOutput;
-  #announced = false;
+  #announced: boolean;
 
-  private constructor(network: GuestNetwork, held: HeldOutput) {
+  private constructor(network: GuestNetwork, held: HeldOutput, announced: boolean) {
     this.#network = network;
     this.#held = held;
+    this.#announced = announced;
   }
 
   /** Throws `E_UPLINK_…`, `E_CABLE_UNREACHABLE`. */
@@ -44,14 +48,18 @@ export class GuestCable implements GuestOutput, PauseListener {
       onReading: (reading) => network.setReading(reading),
     });
     const onOutput = (card: number, frame: Uint8Array) => held.frame(card, frame);
-    const network = await GuestNetwork.open({ cards, onOutput, onWarning });
+    const network = options.network ?? (await GuestNetwork.open({ cards, onOutput, onWarning }));
+    if (options.network !== undefined) {
+      held.releaseAll();
+      network.setOutput(onOutput);
+    }
     try {
       await network.ready();
     } catch (error) {
       await network.close();
       throw error;
     }
-    return new GuestCable(network, held);
+    return new GuestCable(network, held, options.network !== undefined);
   }
 
   hold(): void {

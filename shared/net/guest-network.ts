@@ -32,6 +32,7 @@ export interface GuestNetworkOptions {
  */
 export class GuestNetwork {
   readonly #options: GuestNetworkOptions;
+  #onOutput: GuestNetworkOptions['onOutput'];
   readonly #lines = new Map<number, Line>();
   #letsInput = false;
   #stopAnnouncing = () => {};
@@ -50,6 +51,7 @@ export class GuestNetwork {
 
   private constructor(options: GuestNetworkOptions) {
     this.#options = options;
+    this.#onOutput = options.onOutput;
   }
 
   /** Resolves when every cable is connected. Throws `E_CABLE_UNREACHABLE`. */
@@ -60,6 +62,11 @@ export class GuestNetwork {
   /** Whether frames from outside reach the guest. Not at first: a standby must not collect them. */
   letInput(lets: boolean): void {
     this.#letsInput = lets;
+  }
+
+  /** What the guest sends goes here from now on: another role has taken the guest over. */
+  setOutput(onOutput: GuestNetworkOptions['onOutput']): void {
+    this.#onOutput = onOutput;
   }
 
   /** A frame of the guest leaves the host. Without effect while the uplink is out. */
@@ -113,10 +120,10 @@ export class GuestNetwork {
   }
 
   async #open(config: CableCard): Promise<void> {
-    const { onOutput, onWarning } = this.#options;
+    const { onWarning } = this.#options;
     const cable = new Cable({
       path: config.path,
-      onFrame: (frame) => onOutput(config.card, frame),
+      onFrame: (frame) => this.#onOutput(config.card, frame),
       onDisconnected: (error) => {
         if (error !== undefined) onWarning(error);
       },

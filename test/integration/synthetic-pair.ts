@@ -233,6 +233,7 @@ export async function startBackup(
     agentId: '00000000000000b1',
     settings: { takeoverEnabled: true, verifyAtTakeover: 'full' },
     progress: { show: () => {}, acked: () => {} },
+    network: { connect: () => {} },
     peer: watch,
     claims: claimsOf(bus, hosts.backup),
   }).run(stop.signal);

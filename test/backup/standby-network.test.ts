@@ -1,0 +1,62 @@
+import { once } from 'node:events';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { createServer, type Socket } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import test, { type ExecutionContext } from 'ava';
+import { StandbyNetwork } from '../../backup/standby-network.ts';
+import { joinFrame } from '../../shared/net/ethernet-stream.ts';
+import type { GuestNetwork } from '../../shared/net/guest-network.ts';
+
+/** A card whose QEMU is this test, on an uplink that counts what it is given. */
+async function standby(t: ExecutionContext) {
+  t.timeout(30_000);
+  const folder = mkdtempSync(join(tmpdir(), 'us-'));
+  const path = join(folder, 'c0');
+  const server = createServer().listen(path);
+  t.teardown(() => {
+    server.close();
+    rmSync(folder, { recursive: true, force: true });
+  });
+  const connected = once(server, 'connection') as Promise<[Socket]>;
+  const uplink = { kind: 'none' } as const;
+  const cards = [{ card: 0, mac: '52:54:00:00:00:01', path, uplink }];
+  const network = await StandbyNetwork.open({ cards, onWarning: (error) => t.fail(error.message) });
+  const [qemu] = await connected;
+  t.teardown(() => qemu.destroy());
+  return { network, qemu };
+}
+
+const frame = joinFrame(new Uint8Array(60).fill(1));
+
+async function sendAndCount(network: GuestNetwork, qemu: Socket): Promise<number> {
+  const before = network.counts().get(0)!.cable.sent;
+  qemu.write(frame);
+  while (network.counts().get(0)!.cable.sent === before) await sleep(5);
+  return network.counts().get(0)!.uplink!.sentDropped;
+}
+
+test('a standby says nothing to the network, also if its QEMU does', async (t) => {
+  const { network, qemu } = await standby(t);
+  t.is(await sendAndCount(network.handOn(), qemu), 0);
+  await network.handOn().close();
+});
+
+test('from the won term on frames pass, and the guest is announced, before any other role', async (t) => {
+  const { network, qemu } = await standby(t);
+  network.connect();
+  const lines = network.handOn();
+  t.true(lines.counts().get(0)!.uplink!.sentDropped >= 1, 'announced at once');
+  t.true((await sendAndCount(lines, qemu)) >= 2, 'and the frame');
+  await lines.close();
+});
+
+test('what was handed on is not closed by the role that ends', async (t) => {
+  const { network, qemu } = await standby(t);
+  network.connect();
+  const lines = network.handOn();
+  await network.close();
+  t.true((await sendAndCount(lines, qemu)) >= 2);
+  await lines.close();
+});

@@ -80,6 +80,45 @@ export const commands: readonly Command[] = [
     load: async () => (await import('./config-command.ts')).printKeys,
   },
   {
+    name: 'nats config',
+    summary: 'Write the configuration of NATS servers',
+    positionals: [
+      { name: 'DIR', what: 'folder of certificates, keys and files', count: 'one' },
+      { name: 'GUEST@HOST', what: 'a guest, and a host that may run it', count: 'many' },
+    ],
+    options: {
+      servers: {
+        value: 'HOST[:PORT],…',
+        what: 'the one NATS server, or the three of a cluster',
+        required: true,
+      },
+      store: {
+        value: 'DIR',
+        what: 'folder of JetStream (default: /var/lib/understudy-nats)',
+      },
+    },
+    details: [
+      'Mutual TLS, and a key for each guest on each host that may do with the subjects of its own\n' +
+        'guest what it needs and nothing else. Prints what to add to each agent’s file. Run again\n' +
+        'with more guests: keys that are there are kept.',
+    ],
+    load: async () => (await import('./nats-command.ts')).runNatsConfig,
+  },
+  {
+    name: 'nats certificates',
+    summary: 'Make certificates for hosts, of an authority of your own, with openssl',
+    positionals: [
+      { name: 'DIR', what: 'folder to write them to', count: 'one' },
+      { name: 'HOST', what: 'name or address by which a host is reached', count: 'many' },
+    ],
+    options: { days: { value: 'DAYS', what: 'how long they are good (default: 825)' } },
+    details: [
+      'The authority is made with the first. Certificates that are there are kept: remove one to\n' +
+        'have it renewed. ca-key.pem signs new hosts; no host needs it.',
+    ],
+    load: async () => (await import('./nats-command.ts')).runCertificates,
+  },
+  {
     name: 'guest build',
     summary: "Build the lab guest of Debian's packages, if it is not in the cache",
     positionals: [],

@@ -96,9 +96,11 @@ function sideGuest(guest: GuestSection, side: SideFolders): GuestSection {
   return { ...guest, networks, runFolder, memoryFolder, stateFolder, serialLog };
 }
 
+/** A drill's server is on this machine, in networks that the drill made. */
 const natsSection = (server: string) => ({
   ...defaults('primary', 'lab').nats,
   servers: [server],
+  tls: 'off' as const,
 });
 
 const sideLog = (lab: LabConfig, side: SideFolders) => ({

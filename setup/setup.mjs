@@ -20,6 +20,7 @@ const packages = [
   { name: 'g++', tool: 'g++', why: 'builds the lz4 package', for: 'run' },
   { name: 'make', tool: 'make', why: 'builds the lz4 package', for: 'run' },
   { name: 'python3', tool: 'python3', why: 'builds the lz4 package', for: 'run' },
+  { name: 'openssl', tool: 'openssl', why: 'makes certificates', for: 'test' },
   { name: 'git', tool: 'git', why: 'lists the files that the style test holds', for: 'test' },
   { name: 'iproute2', tool: 'ip', why: 'makes the network namespaces of tests', for: 'test' },
   { name: 'xxhash', tool: 'xxhsum', why: 'judges our hashes', for: 'test' },

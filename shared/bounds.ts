@@ -67,8 +67,13 @@ export const bounds = Object.freeze({
   connectAttemptMs: 2000,
   /** How long the first connection is tried before `E_NATS_UNREACHABLE`. */
   connectDeadlineMs: 10_000,
-  /** A warning is repeated at this interval while the first connection is awaited for ever. */
+  /**
+   * A warning is repeated at this interval while the first connection is awaited for ever; later,
+   * a connection that stays away for so long is looked into.
+   */
   connectWarningMs: 5000,
+  /** An own certificate that ends sooner is warned of. */
+  certificateWarningDays: 14,
   /** How long one request waits for its answer, unless told otherwise. */
   requestMs: 2000,
   /** Payloads up to this size are copied; larger ones are handed over at once. */

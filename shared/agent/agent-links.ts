@@ -49,14 +49,14 @@ export async function linkAgent(
     emit({ kind: 'warning', code, message, hint });
   const { connectDeadlineMs } = config.nats;
 
-  const nats = toNatsSettings(config.nats, `understudy ${role} of ${guest}`);
+  const nats = toNatsSettings(config.nats, guest, `understudy ${role} of ${guest}`);
   const transport = await connectNats(nats, {
     deadlineMs: connectDeadlineMs,
     ...{ onWarning, signal: stop },
   });
   undo.defer(() => transport.close());
 
-  const arbiterNats = toNatsSettings(config.nats, `understudy terms of ${guest}`);
+  const arbiterNats = toNatsSettings(config.nats, guest, `understudy terms of ${guest}`);
   const arbiterTransport = await connectNats(arbiterNats, { deadlineMs: null, signal: stop });
   undo.defer(() => arbiterTransport.close());
   const { claims, host } = await openClaims({

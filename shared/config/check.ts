@@ -55,6 +55,9 @@ export class Checker {
     switch (field.kind) {
       case 'group':
         if (isMap(node)) return this.#group(field, node.items, path);
+        if (field.word !== undefined && isScalar(node)) {
+          return this.#word(field, field.word.text, node.value, path);
+        }
         break;
       case 'list':
         if (isSeq(node)) return this.#list(field, node.items, path);
@@ -88,6 +91,13 @@ export class Checker {
       else result[name] = fallbackOf(child);
     }
     return result;
+  }
+
+  #word(field: GroupField, word: string, value: unknown, path: Path): unknown {
+    if (value === word) return word;
+    const near = nearest(String(value), [word]) ?? (value === false ? word : undefined);
+    const suggestion = near === undefined ? '' : `did you mean ${near}?`;
+    return this.#refuse('type', field, path, describeValue(value), suggestion);
   }
 
   #list(field: ListField, items: readonly unknown[], path: Path): unknown {

@@ -28,8 +28,10 @@ function plainExpectationOf(field: Field): string {
       const least = field.countMin === 0 ? '' : `at least ${field.countMin} and `;
       return `a list of ${least}at most ${field.countMax}`;
     }
-    case 'group':
-      return `a section with ${Object.keys(field.keys).join(', ')}`;
+    case 'group': {
+      const section = `a section with ${Object.keys(field.keys).join(', ')}`;
+      return field.word === undefined ? section : `${section}; or ${field.word.text}`;
+    }
   }
 }
 
@@ -46,6 +48,8 @@ export function rangeOf(field: Field): string {
       return 'true or false';
     case 'choice':
       return oneOf(field.values.map(String));
+    case 'group':
+      return field.word?.text ?? '';
     default:
       return '';
   }

@@ -42,7 +42,10 @@ function explainValue(field: Field, value: unknown, depth: number): void {
 
 /** What it is, what it may be, why one would change it. */
 function explanationOf(field: Field): string {
-  if (field.kind === 'group') return field.what;
+  if (field.kind === 'group') {
+    const { what, word } = field;
+    return word === undefined ? what : `${what} \`${word.text}\` in its place: ${word.what}`;
+  }
   const range = rangeOf(field);
   return `${field.what} ${field.why}${range === '' ? '' : ` (${range})`}`;
 }

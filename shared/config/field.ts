@@ -70,6 +70,8 @@ export interface ListField extends Described {
 export interface GroupField extends Described {
   readonly kind: 'group';
   readonly keys: Readonly<Record<string, Field>>;
+  /** A word that may stand in place of the whole section. */
+  readonly word?: { readonly text: string; readonly what: string };
 }
 
 declare const valueType: unique symbol;
@@ -128,6 +130,15 @@ export function list<T>(
 
 export function group<K extends Keys>(what: string, keys: K): Typed<GroupValue<K>> & GroupField {
   return { kind: 'group', nullable: false, fallback: undefined, what, why: '', keys };
+}
+
+/** The same section, or one word in its place; `what` says what the word means. */
+export function orWord<T, const W extends string>(
+  field: Typed<T> & GroupField,
+  text: W,
+  what: string,
+): Typed<T | W> & GroupField {
+  return { ...field, word: { text, what } } as Typed<T | W> & GroupField;
 }
 
 /** The same key, absent (null) unless the file says otherwise. */

@@ -56,8 +56,9 @@ function shapeOf(field: Field): JsonSchema {
       const keys = Object.entries(field.keys);
       const properties = Object.fromEntries(keys.map(([name, key]) => [name, schemaOf(key)]));
       const required = keys.filter(([, key]) => hasToBeSaid(key)).map(([name]) => name);
-      const shape = { type: 'object', properties, additionalProperties: false };
-      return required.length > 0 ? { ...shape, required } : shape;
+      const plain = { type: 'object', properties, additionalProperties: false };
+      const shape = required.length > 0 ? { ...plain, required } : plain;
+      return field.word === undefined ? shape : { anyOf: [shape, { const: field.word.text }] };
     }
   }
 }

@@ -30,7 +30,7 @@ function table(keys: readonly Key[]): string {
       rangeOf(field),
       defaultText(field),
       field.what,
-      field.why,
+      whyOf(field),
     ]
       .map((cell) => cell.replaceAll('|', '\\|'))
       .join(' | '),
@@ -38,7 +38,13 @@ function table(keys: readonly Key[]): string {
   return [head, '|---|---|---|---|---|---|', ...rows.map((row) => `| ${row} |`)].join('\n');
 }
 
+function whyOf(field: Field): string {
+  if (field.kind !== 'group' || field.word === undefined) return field.why;
+  return `\`${field.word.text}\`: ${field.word.what}`;
+}
+
 function defaultText(field: Field): string {
+  if (field.kind === 'group') return 'a section';
   if (field.nullable) return '`null`';
   const fallback = fallbackOf(field);
   if (fallback === undefined) return '**required**';
@@ -68,6 +74,7 @@ function roleOfAnyFile(field: Field): Field {
 
 function* leaves(field: Field, name: string): Iterable<[string, Field]> {
   if (field.kind === 'group') {
+    if (field.word !== undefined) yield [name, field];
     for (const [key, child] of Object.entries(field.keys)) {
       yield* leaves(child, name === '' ? key : `${name}.${key}`);
     }

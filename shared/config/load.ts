@@ -131,7 +131,7 @@ function withAbsolutePaths(field: Field, value: unknown, folder: string): unknow
   if (field.kind === 'list') {
     return (value as unknown[]).map((item) => withAbsolutePaths(field.item, item, folder));
   }
-  if (field.kind !== 'group') return value;
+  if (field.kind !== 'group' || value === field.word?.text) return value;
   const keys = Object.entries(value as Record<string, unknown>);
   return Object.fromEntries(
     keys.map(([name, child]) => [name, withAbsolutePaths(field.keys[name]!, child, folder)]),

@@ -14,6 +14,7 @@ export function asWritten(field: Field, value: unknown): unknown {
   if (field.kind === 'size') return formatSize(value as number);
   if (field.kind === 'list') return (value as unknown[]).map((item) => asWritten(field.item, item));
   if (field.kind !== 'group') return value;
+  if (value === field.word?.text) return value;
   const keys = Object.entries(field.keys);
   const values = value as Record<string, unknown>;
   return Object.fromEntries(keys.map(([name, key]) => [name, asWritten(key, values[name])]));

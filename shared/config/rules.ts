@@ -1,4 +1,5 @@
 import { bounds } from '../bounds.ts';
+import { clearTextProblem } from './nats-encryption.ts';
 import type { AnyConfig, LabConfig, PrimaryConfig } from './schema.ts';
 import { formatSize } from './size.ts';
 
@@ -52,18 +53,20 @@ const ownArguments: Readonly<Record<string, string>> = {
 
 export const rules: readonly Rule[] = [
   {
-    keys: ['nats.tokenFile', 'nats.user', 'nats.credentialsFile'],
+    keys: ['nats.tokenFile', 'nats.user', 'nats.nkeySeedFile', 'nats.credentialsFile'],
     check: ({ nats }) => {
-      const ways = [nats?.tokenFile, nats?.user, nats?.credentialsFile];
+      const ways = [nats?.tokenFile, nats?.user, nats?.nkeySeedFile, nats?.credentialsFile];
       const count = ways.filter((way) => way !== undefined && way !== null).length;
-      return count < 2 ? undefined : 'log in with a user, a token or credentials, one of them';
+      return count < 2
+        ? undefined
+        : 'log in with a user, an nkey, a token or credentials, one of them';
     },
   },
+  { keys: ['nats.servers', 'nats.tls'], check: ({ nats }) => nats && clearTextProblem(nats) },
   together('nats.user', 'nats.passwordFile', ({ nats }) => [nats?.user, nats?.passwordFile]),
-  together('nats.tls.certFile', 'nats.tls.keyFile', ({ nats }) => [
-    nats?.tls.certFile,
-    nats?.tls.keyFile,
-  ]),
+  together('nats.tls.certFile', 'nats.tls.keyFile', ({ nats }) =>
+    nats === undefined || nats.tls === 'off' ? [] : [nats.tls.certFile, nats.tls.keyFile],
+  ),
   {
     keys: ['heartbeat.limitMs', 'heartbeat.intervalMs'],
     check: ({ heartbeat }) =>

@@ -1,6 +1,6 @@
 import { bounds } from '../bounds.ts';
 import { networkBounds } from '../net/network-bounds.ts';
-import { choice, flag, group, integer, list, optional, path, size, text } from './field.ts';
+import { choice, flag, group, integer, list, optional, orWord, path, size, text } from './field.ts';
 
 /**
  * Every section of a configuration file but `guest` (`guest-keys.ts`). `schema.ts` says which
@@ -12,26 +12,35 @@ const kib = 2 ** 10;
 const mib = 2 ** 20;
 const gib = 2 ** 30;
 
-const tls = group('Encryption. `tls://` servers need nothing here if the system knows their CA.', {
-  caFile: optional(
-    path({
-      what: 'Certificates (PEM) of the authorities to trust; null: those of the system.',
-      why: 'Set it for a CA of your own.',
-    }),
-  ),
-  certFile: optional(
-    path({
-      what: "This agent's certificate (PEM).",
-      why: 'Set it, with `keyFile`, where the server asks for one (mutual TLS).',
-    }),
-  ),
-  keyFile: optional(
-    path({
-      what: 'The key (PEM) of `certFile`.',
-      why: 'Set both or none.',
-    }),
-  ),
-});
+const tlsKeys = group(
+  'Encryption, demanded of every server where a key is set or a server is `tls://`.',
+  {
+    caFile: optional(
+      path({
+        what: 'Certificates (PEM) of the authorities to trust; null: those of the system.',
+        why: 'Set it for a CA of your own.',
+      }),
+    ),
+    certFile: optional(
+      path({
+        what: "This agent's certificate (PEM).",
+        why: 'Set it, with `keyFile`, where the server asks for one (mutual TLS).',
+      }),
+    ),
+    keyFile: optional(
+      path({
+        what: 'The key (PEM) of `certFile`; a file that others may read is refused.',
+        why: 'Set both or none.',
+      }),
+    ),
+  },
+);
+
+const tls = orWord(
+  tlsKeys,
+  'off',
+  "guest memory may cross networks in clear; without it, only this host's loopback.",
+);
 
 export const nats = group('The NATS servers over which the two sides speak.', {
   servers: list(
@@ -67,6 +76,12 @@ export const nats = group('The NATS servers over which the two sides speak.', {
     path({
       what: 'File that has the password of `user`; a line break at its end is not part of it.',
       why: 'Set it with `user`. A file of its own can be kept from the eyes of others.',
+    }),
+  ),
+  nkeySeedFile: optional(
+    path({
+      what: 'File that has the seed of an nkey (`SU…`) to log in with.',
+      why: 'Set it where the server knows public keys, as `understudy nats config` writes it.',
     }),
   ),
   tokenFile: optional(

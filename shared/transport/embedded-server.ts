@@ -148,7 +148,7 @@ class Running {
   #portFromFile(): number | undefined {
     const file = join(this.folder, portsFileOf(this.pid));
     if (!existsSync(file)) return undefined;
-    const match = /"nats:\/\/[^"]*:(\d+)"/.exec(readFileSync(file, 'utf8'));
+    const match = /"(?:nats|tls):\/\/[^"]*:(\d+)"/.exec(readFileSync(file, 'utf8'));
     return match === null ? undefined : Number(match[1]);
   }
 
@@ -165,14 +165,23 @@ class Running {
 
 const portsFileOf = (pid: number): string => `nats-server_${pid}.ports`;
 
+/** Lines of a server's configuration: what page data and its window ask of it. */
+export function serverLimits(
+  options: Pick<EmbeddedServerOptions, 'payloadBytesMax' | 'pendingBytesMax' | 'writeDeadlineMs'>,
+): string[] {
+  return [
+    `max_payload: ${options.payloadBytesMax ?? bounds.serverPayloadBytesMax}`,
+    `max_pending: ${options.pendingBytesMax ?? bounds.serverPendingBytesMax}`,
+    `write_deadline: "${options.writeDeadlineMs ?? bounds.serverWriteDeadlineMs}ms"`,
+  ];
+}
+
 function configOf(folder: string, host: string, options: EmbeddedServerOptions): string {
   const lines = [
     `host: ${JSON.stringify(host)}`,
     `port: ${options.port ?? -1}`,
     `ports_file_dir: ${JSON.stringify(folder)}`,
-    `max_payload: ${options.payloadBytesMax ?? bounds.serverPayloadBytesMax}`,
-    `max_pending: ${options.pendingBytesMax ?? bounds.serverPendingBytesMax}`,
-    `write_deadline: "${options.writeDeadlineMs ?? bounds.serverWriteDeadlineMs}ms"`,
+    ...serverLimits(options),
     'logtime: false',
   ];
   if (options.jetStream !== false) {

@@ -1,6 +1,5 @@
 /** The NATS client as a `Transport`. The only file that imports `nats`. */
 
-import { readFile } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import {
   type ConnectionOptions,
@@ -10,11 +9,15 @@ import {
   type Msg,
   type MsgHdrs,
   type NatsConnection,
+  nkeyAuthenticator,
+  nkeys,
   headers as noHeaders,
   type TlsOptions,
 } from 'nats';
 import { bounds } from '../bounds.ts';
-import { systemCode, UnderstudyError } from '../errors.ts';
+import { isUnderstudyError, type UnderstudyError } from '../errors.ts';
+import { badSeed, natsWarning, payloadLimit, tlsFailure, unreachable } from './nats-error.ts';
+import { checkTlsFiles, identityCheck, probeTls, readSetting, type TlsFiles } from './nats-tls.ts';
 import type { MessageHeaders, OnMessage, Subscription, Transport } from './transport.ts';
 import { noResponder, notConnected, payloadTooLarge, timedOut } from './transport-error.ts';
 
@@ -27,13 +30,16 @@ export interface NatsSettings {
   readonly user?: string;
   readonly password?: string;
   readonly token?: string;
+  /** `SU…`; the server knows its public half. */
+  readonly nkeySeed?: string;
   /** A NATS credentials file (JWT and seed). */
   readonly credentialsFile?: string;
-  readonly tls?: {
-    readonly caFile?: string;
-    readonly certFile?: string;
-    readonly keyFile?: string;
-  };
+  /** Where answers go: below it this user may subscribe. Default: `_INBOX`. */
+  readonly inboxPrefix?: string;
+  /** With it no word is said before the connection is encrypted; without, the server decides. */
+  readonly tls?: TlsFiles;
+  /** Never moves to a server of the cluster that is not listed: it may be on another host. */
+  readonly listedServersOnly?: boolean;
 }
 
 export interface NatsConnectOptions {
@@ -47,20 +53,25 @@ export interface NatsConnectOptions {
 
 /**
  * Connects and stays connected: later disconnects are mended for ever. Throws
- * `E_NATS_UNREACHABLE` after the deadline; at once `E_NATS_AUTH`, `E_NATS_PAYLOAD_LIMIT` and
+ * `E_NATS_UNREACHABLE` and `E_NATS_TLS` after the deadline (the latter is a warning at once); at
+ * once `E_NATS_AUTH`, `E_NATS_PAYLOAD_LIMIT`, `E_NATS_CERTIFICATE` (our own) and
  * `E_NATS_SETTINGS` (a file that can't be read).
  */
 export async function connectNats(
   settings: NatsSettings,
   options: NatsConnectOptions = {},
 ): Promise<Transport> {
-  const connection = await firstConnection(settings, await clientOptions(settings), options);
+  const endsSoon = settings.tls && (await checkTlsFiles(settings.tls));
+  if (endsSoon !== undefined) options.onWarning?.(endsSoon);
+  const client = await clientOptions(settings);
+  const connection = await firstConnection(settings, client, options);
   const payloadBytesMax = connection.info?.max_payload ?? 0;
   if (payloadBytesMax < bounds.payloadBytesMin) {
     await connection.close();
     throw payloadLimit(payloadBytesMax);
   }
-  return new NatsTransport(connection, options.onWarning ?? (() => {}));
+  const diagnose = () => diagnosis(settings, client);
+  return new NatsTransport(connection, options.onWarning ?? (() => {}), diagnose);
 }
 
 class NatsTransport implements Transport {
@@ -68,11 +79,20 @@ class NatsTransport implements Transport {
   readonly #warn: (warning: UnderstudyError) => void;
   readonly #statusListeners = new Set<(connected: boolean) => void>();
   readonly #watching: Promise<void>;
+  readonly #diagnose: () => Promise<UnderstudyError | undefined>;
   #connected = true;
+  #diagnosisTimer: NodeJS.Timeout | undefined;
+  /** Codes that were told since the connection was lost. */
+  readonly #told = new Set<string>();
 
-  constructor(connection: NatsConnection, warn: (warning: UnderstudyError) => void) {
+  constructor(
+    connection: NatsConnection,
+    warn: (warning: UnderstudyError) => void,
+    diagnose: () => Promise<UnderstudyError | undefined>,
+  ) {
     this.#connection = connection;
     this.#warn = warn;
+    this.#diagnose = diagnose;
     this.#watching = this.#watchStatus();
   }
 
@@ -141,7 +161,7 @@ class NatsTransport implements Transport {
       if (error instanceof errors.RequestError) {
         throw error.isNoResponders() ? noResponder(subject) : notConnected(subject);
       }
-      if (error instanceof errors.PermissionViolationError) throw warningOf(error);
+      if (error instanceof errors.PermissionViolationError) throw natsWarning(error);
       if (error instanceof errors.ClosedConnectionError) throw notConnected(subject);
       throw error;
     }
@@ -163,6 +183,7 @@ class NatsTransport implements Transport {
 
   async close(): Promise<void> {
     this.#statusListeners.clear();
+    clearTimeout(this.#diagnosisTimer);
     await this.#connection.close();
     await this.#watching;
   }
@@ -193,7 +214,7 @@ class NatsTransport implements Transport {
           this.#setConnected(true);
           break;
         case 'error':
-          this.#warn(warningOf(status.error));
+          this.#warn(natsWarning(status.error));
           break;
         default:
       }
@@ -203,7 +224,39 @@ class NatsTransport implements Transport {
   #setConnected(connected: boolean): void {
     if (this.#connected === connected) return;
     this.#connected = connected;
+    clearTimeout(this.#diagnosisTimer);
+    this.#told.clear();
+    if (!connected) this.#diagnoseLater();
     for (const listener of [...this.#statusListeners]) listener(connected);
+  }
+
+  /** The client goes on trying and keeps its reasons to itself: each is told once. */
+  #diagnoseLater(): void {
+    this.#diagnosisTimer = setTimeout(async () => {
+      if (this.connected || this.#connection.isClosed()) return;
+      const failure = await this.#diagnose();
+      if (this.connected || this.#connection.isClosed()) return;
+      if (failure !== undefined && !this.#told.has(failure.code)) {
+        this.#told.add(failure.code);
+        this.#warn(failure);
+      }
+      this.#diagnoseLater();
+    }, bounds.connectWarningMs).unref();
+  }
+}
+
+/** A fresh key of a user: what the agent keeps, and what the server is told. */
+export function newNkey(): { readonly seed: string; readonly publicKey: string } {
+  const pair = nkeys.createUser();
+  return { seed: new TextDecoder().decode(pair.getSeed()), publicKey: pair.getPublicKey() };
+}
+
+/** Throws `E_NATS_SETTINGS` where `seed` is none. */
+export function publicNkey(seed: string): string {
+  try {
+    return nkeys.fromSeed(new TextEncoder().encode(seed)).getPublicKey();
+  } catch (cause) {
+    throw badSeed(cause);
   }
 }
 
@@ -220,31 +273,62 @@ async function firstConnection(
 ): Promise<NatsConnection> {
   const startedAtMs = performance.now();
   let warnedAtMs = startedAtMs;
+  let isTlsTold = false;
   for (let waitMs: number = bounds.reconnectWaitMsMin; ; waitMs = Math.min(waitMs * 2, waitMsMax)) {
     signal?.throwIfAborted();
-    let failure: unknown;
+    let failure: UnderstudyError;
     try {
       return await connect(client);
     } catch (error) {
-      failure = error;
+      failure = await explained(settings, error);
     }
-    if (failure instanceof errors.AuthorizationError) throw warningOf(failure);
+    if (failure.code === 'E_NATS_AUTH') throw failure;
     const nowMs = performance.now();
-    if (deadlineMs !== null && nowMs - startedAtMs + waitMs > deadlineMs) {
-      throw unreachable(settings, failure);
-    }
-    if (deadlineMs === null && nowMs - warnedAtMs >= bounds.connectWarningMs) {
+    if (deadlineMs !== null && nowMs - startedAtMs + waitMs > deadlineMs) throw failure;
+    const isDue = deadlineMs === null && nowMs - warnedAtMs >= bounds.connectWarningMs;
+    // It mends itself only where a server of several, or a clock, is wrong: said at once.
+    if (isDue || (failure.code === 'E_NATS_TLS' && !isTlsTold)) {
       warnedAtMs = nowMs;
-      onWarning?.(unreachable(settings, failure));
+      isTlsTold = true;
+      onWarning?.(failure);
     }
     await sleep(waitMs, undefined, signal === undefined ? {} : { signal });
+  }
+}
+
+/** Why a connection could not be made. */
+async function explained(settings: NatsSettings, failure: unknown): Promise<UnderstudyError> {
+  const { servers, tls } = settings;
+  if (failure instanceof errors.AuthorizationError) return natsWarning(failure);
+  const showsCertificate = tls?.certFile !== undefined;
+  const known = tlsFailure(servers, failure, showsCertificate);
+  if (known !== undefined || tls === undefined) return known ?? unreachable(servers, failure);
+  for (const server of servers) {
+    const refusal = tlsFailure([server], await probeTls(server, tls), showsCertificate);
+    if (refusal !== undefined) return refusal;
+  }
+  return unreachable(servers, failure);
+}
+
+/** One attempt beside a connection that does not come back; undefined where it succeeds. */
+async function diagnosis(
+  settings: NatsSettings,
+  client: ConnectionOptions,
+): Promise<UnderstudyError | undefined> {
+  try {
+    if (settings.tls !== undefined) await checkTlsFiles(settings.tls);
+    await (await connect({ ...client, reconnect: false })).close();
+    return undefined;
+  } catch (error) {
+    return isUnderstudyError(error) ? error : await explained(settings, error);
   }
 }
 
 const waitMsMax = bounds.reconnectWaitMsMax;
 
 async function clientOptions(settings: NatsSettings): Promise<ConnectionOptions> {
-  const { servers, name, user, password, token, tls, credentialsFile } = settings;
+  const { servers, name, inboxPrefix, listedServersOnly, tls } = settings;
+  const { user, password, token, nkeySeed, credentialsFile } = settings;
   const options: ConnectionOptions = {
     servers: [...servers],
     name,
@@ -263,68 +347,17 @@ async function clientOptions(settings: NatsSettings): Promise<ConnectionOptions>
   if (user !== undefined) options.user = user;
   if (password !== undefined) options.pass = password;
   if (token !== undefined) options.token = token;
-  if (tls !== undefined) options.tls = (await checkedTls(tls)) satisfies TlsOptions;
+  if (inboxPrefix !== undefined) options.inboxPrefix = inboxPrefix;
+  if (listedServersOnly === true) options.ignoreClusterUpdates = true;
+  if (tls !== undefined) {
+    options.tls = { ...tls, checkServerIdentity: identityCheck(servers) } as TlsOptions;
+  }
+  if (nkeySeed !== undefined) {
+    publicNkey(nkeySeed);
+    options.authenticator = nkeyAuthenticator(new TextEncoder().encode(nkeySeed));
+  }
   if (credentialsFile !== undefined) {
     options.authenticator = credsAuthenticator(await readSetting(credentialsFile));
   }
   return options;
-}
-
-async function checkedTls(tls: NonNullable<NatsSettings['tls']>): Promise<TlsOptions> {
-  for (const file of Object.values(tls)) await readSetting(file);
-  return { ...tls };
-}
-
-async function readSetting(file: string): Promise<Uint8Array> {
-  try {
-    return await readFile(file);
-  } catch (error) {
-    const message = `cannot read ${file}: ${systemCode(error) ?? String(error)}`;
-    throw new UnderstudyError('E_NATS_SETTINGS', message, {
-      hint: 'Check the path and the rights of the file that the nats section names.',
-      fields: { file },
-      cause: error,
-    });
-  }
-}
-
-function unreachable({ servers }: NatsSettings, cause: unknown): UnderstudyError {
-  const why = cause instanceof Error ? cause.message : String(cause);
-  const message = `no NATS server answers at ${servers.join(', ')}: ${why}`;
-  return new UnderstudyError('E_NATS_UNREACHABLE', message, {
-    hint: 'Start nats-server there, or correct nats.servers; a firewall may be in the way.',
-    fields: { servers: servers.join(',') },
-    cause,
-  });
-}
-
-function payloadLimit(payloadBytesMax: number): UnderstudyError {
-  const message = `the NATS server takes ${payloadBytesMax} bytes a message, which is too few`;
-  return new UnderstudyError('E_NATS_PAYLOAD_LIMIT', message, {
-    hint: 'Set max_payload of the server to 2MB; at least 128 KiB are needed.',
-    fields: { payloadBytesMax, payloadBytesMin: bounds.payloadBytesMin },
-  });
-}
-
-/** A complaint of the server or the client, with a code and a hint. */
-function warningOf(error: Error): UnderstudyError {
-  const [code, hint] = classify(error);
-  return new UnderstudyError(code, `NATS: ${error.message}`, { hint, cause: error });
-}
-
-function classify(error: Error): readonly [code: string, hint: string] {
-  if (error instanceof errors.PermissionViolationError) {
-    return ['E_NATS_PERMISSION', 'Allow this user to publish and subscribe to understudy.>.'];
-  }
-  const isAuth =
-    error instanceof errors.AuthorizationError ||
-    error instanceof errors.UserAuthenticationExpiredError;
-  if (isAuth) return ['E_NATS_AUTH', 'Check user, password, token or credentials in nats.'];
-  if (/slow consumer/i.test(error.message)) {
-    return ['E_NATS_SLOW_CONSUMER', 'This side reads too slowly; raise max_pending of the server.'];
-  }
-  if (/maximum payload/i.test(error.message)) {
-    return ['E_NATS_PAYLOAD', "Raise max_payload of the server, on all of a cluster's servers."];
-  }
-  return ['E_NATS_SERVER', "See the server's log."];
 }

@@ -149,7 +149,12 @@ const conflicts: readonly (readonly [string, string, string])[] = [
   [
     'nats: {tokenFile: t, credentialsFile: c}\n',
     'nats.tokenFile',
-    'log in with a user, a token or credentials, one of them',
+    'log in with a user, an nkey, a token or credentials, one of them',
+  ],
+  [
+    'nats:\n  nkeySeedFile: s\n  user: me\n  passwordFile: p\n',
+    'nats.tokenFile',
+    'log in with a user, an nkey, a token or credentials, one of them',
   ],
   ['epoch:\n  captureBuffer: 1GiB\n', 'epoch.captureBuffer', 'at most guest.memory (512MiB)'],
   [
@@ -168,6 +173,46 @@ for (const [text, key, expected] of conflicts) {
     t.true(problems[0]!.includes(expected), problems[0]);
   });
 }
+
+const inClear = 'guest memory would cross it in clear';
+const servers: readonly (readonly [string, string | undefined])[] = [
+  ['servers: ["nats://far.example:4222"]', inClear],
+  ['servers: ["10.1.2.3"]', inClear],
+  ['servers: ["nats://[fd00::1]:4222"]', inClear],
+  ['servers: ["nats://127.0.0.1.example"]', inClear],
+  ['servers: ["nats://localhost", "nats://far.example"]', inClear],
+  ['tls: {}\n  servers: ["nats://far.example:4222"]', inClear],
+  ['tls: off\n  servers: ["tls://far.example:4222"]', 'nats.tls is off: remove one of the two'],
+  ['servers: ["nats://127.0.0.1:4222", "localhost", "nats://[::1]"]', undefined],
+  ['servers: ["tls://far.example:4222"]', undefined],
+  ['servers: ["nats://far.example"]\n  tls: {caFile: ca.pem}', undefined],
+  ['servers: ["nats://far.example"]\n  tls: off', undefined],
+];
+for (const [text, expected] of servers) {
+  const what = expected === undefined ? 'is accepted' : 'is refused at its line';
+  test(`a way to NATS ${what}: ${JSON.stringify(text)}`, (t) => {
+    const { code, problems } = refusalOf(`${right}nats:\n  ${text}\n`);
+    t.is(code, expected === undefined ? 'accepted' : 'E_CONFIG_CONFLICT');
+    if (expected === undefined) return;
+    t.is(problems.length, 1);
+    t.regex(problems[0]!, /^[67]:3: nats\.servers: /);
+    t.true(problems[0]!.includes(expected), problems[0]);
+  });
+}
+
+test('only the word itself switches encryption off', (t) => {
+  for (const [text, suggestion] of [
+    ['false', '; did you mean off?'],
+    ['OFF', '; did you mean off?'],
+    ['none', ''],
+  ]) {
+    t.is(
+      onlyProblemOf(`${right}nats:\n  tls: ${text}\n`),
+      'E_CONFIG_INVALID 6:3: nats.tls: expected a section with caFile, certFile, keyFile; or off, ' +
+        `found ${text === 'false' ? 'the boolean false' : `"${text}"`}${suggestion}`,
+    );
+  }
+});
 
 const guestConflicts: readonly (readonly [string, string])[] = [
   ['  initrd: initrd.img', 'guest.initrd: needs guest.kernel'],

@@ -51,6 +51,7 @@ const refusedBySchema: Record<string, unknown> = {
   "a key of another role's file": { staging: {} },
   'a flag that is none': { share: { enabled: 'yes' } },
   'a value that is none of the choices': { tracker: 'best' },
+  'another word than off for encryption': { nats: { tls: 'no' } },
 };
 for (const [what, wrong] of Object.entries(refusedBySchema)) {
   test(`the JSON Schema refuses ${what}`, (t) => {
@@ -84,6 +85,10 @@ test('printing a configuration and reading it back gives the same', (t) => {
     t.deepEqual(parseConfig(printConfig(config), '/elsewhere/file.yaml'), config);
     t.deepEqual(parseConfig(explainConfig(config), '/elsewhere/file.yaml'), config);
   }
+  const clear = 'role: primary\nguest: {name: lab, kernel: k}\nnats: {tls: off}\n';
+  const config = parseConfig(clear, '/elsewhere/file.yaml');
+  t.deepEqual(parseConfig(printConfig(config), '/elsewhere/file.yaml'), config);
+  t.is(findMismatch(jsonSchema(), parse(clear)), undefined);
 });
 
 function* walk(field: Field, name: string): Iterable<[string, Field]> {

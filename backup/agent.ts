@@ -18,6 +18,9 @@ import type { EmitEvent } from '../shared/observe/events.ts';
 import { ControlChannel, type Incoming } from '../shared/transport/control-channel.ts';
 import type { Transport } from '../shared/transport/transport.ts';
 import type { Hello } from '../shared/wire/control-body.ts';
+import type { InputFrame, InputLogMessage } from '../shared/wire/input-body.ts';
+import { causeOf } from './cause.ts';
+import type { InputLog } from './input/input-log.ts';
 import {
   type BackupEffect,
   type BackupEvent,
@@ -48,6 +51,8 @@ export interface BackupParts {
   readonly peer: PeerWatch;
   readonly network: TakeoverNetwork;
   readonly claims: TermClaims;
+  /** What a takeover tells the guest again; without it nothing is logged. */
+  readonly inputLog?: InputLog;
 }
 
 export interface BackupSettings {
@@ -76,8 +81,8 @@ export interface PeerWatch {
 
 /** The guest's way to the world, silent while it stands by. */
 export interface TakeoverNetwork {
-  /** The guest may run here, and nowhere else. Called before it does. */
-  connect(): void;
+  /** The guest may run here, and nowhere else. Called before it does; it is told `replay` first. */
+  connect(replay: readonly InputFrame[]): void;
 }
 
 /** How the agent ended; `guest` is the one that runs here, if any. */
@@ -225,6 +230,9 @@ export class BackupAgent {
           this.#onSessionError(session, error),
         );
         return;
+      case 'input-log':
+        this.#logInput(session, message);
+        return;
       case 'verify-request':
         if (this.#session?.about.session === session) {
           this.#session.verify(message.epoch, incoming);
@@ -232,6 +240,14 @@ export class BackupAgent {
         return;
       default:
     }
+  }
+
+  /** From `taking-over` on nothing is taken, so that nothing more is released over there. */
+  #logInput(session: SessionId, message: InputLogMessage): void {
+    if (this.#state.name !== 'synchronising' && this.#state.name !== 'protecting') return;
+    const sequence = this.#parts.inputLog?.add(session, message);
+    if (sequence === undefined) return;
+    this.#control.send({ session, term: this.#term }, { kind: 'input-logged', sequence });
   }
 
   #onHello(incoming: Incoming, hello: Hello): void {
@@ -274,12 +290,14 @@ export class BackupAgent {
         const { session } = about;
         emit({ kind: 'commit', epoch, session, pages, bytes, applyMs, ramDigest });
         this.#parts.peer.heard();
+        this.#parts.inputLog?.committed(epoch);
         this.#mailbox.post({ kind: 'committed', session, epoch });
       },
       onOlderEpochGivenUp: () =>
         this.#mailbox.post({ kind: 'older-epoch-given-up', session: about.session }),
       onFailed: (error) => this.#onSessionError(about.session, error),
     });
+    this.#parts.inputLog?.begin(incoming.session);
     this.#parts.peer.expect(peer.agent);
     incoming.answer(this.#session.welcome(this.#parts.agentId));
   }
@@ -315,7 +333,7 @@ export class BackupAgent {
 
   async #resumeGuest(): Promise<void> {
     const { store, standby, clock, emit, peer, settings, network } = this.#parts;
-    network.connect();
+    network.connect(this.#parts.inputLog?.toReplay ?? []);
     const { lastHeardAtMs } = peer;
     peer.rest();
     try {
@@ -367,27 +385,5 @@ export class BackupAgent {
   #crash(error: unknown): void {
     this.#fatal = error;
     this.#mailbox.close();
-  }
-}
-
-/** An event in words, for the one line that a transition gets. */
-function causeOf(event: BackupEvent): string {
-  switch (event.kind) {
-    case 'hello':
-      return 'a primary asks for a session';
-    case 'committed':
-      return `epoch ${event.epoch} is whole`;
-    case 'peer-silent':
-      return 'the primary is silent';
-    case 'stood-down':
-      return event.reason;
-    case 'epoch-failed':
-      return event.cause;
-    case 'takeover-failed':
-      return event.code;
-    case 'stop':
-      return 'asked to stop';
-    default:
-      return event.kind.replaceAll('-', ' ');
   }
 }

@@ -1,9 +1,15 @@
+import type { AlarmClock } from '../shared/clock.ts';
 import type { UnderstudyError } from '../shared/errors.ts';
 import { type CableCard, GuestNetwork } from '../shared/net/guest-network.ts';
+import type { EmitEvent } from '../shared/observe/events.ts';
+import type { InputFrame } from '../shared/wire/input-body.ts';
+import { replayInput } from './input/input-replay.ts';
 
 export interface StandbyNetworkOptions {
   /** None where the guest's cards are not on cables. */
   readonly cards: readonly CableCard[];
+  readonly clock: AlarmClock;
+  readonly emit: EmitEvent;
   readonly onWarning: (error: UnderstudyError) => void;
 }
 
@@ -12,6 +18,7 @@ export interface StandbyNetworkOptions {
  * of this was left to the takeover, clients would wait for, and TCP doubles what it waits.
  */
 export class StandbyNetwork {
+  readonly #options: StandbyNetworkOptions;
   readonly #network: GuestNetwork;
   readonly #right: { mayRun: boolean };
   #handedOn = false;
@@ -20,28 +27,41 @@ export class StandbyNetwork {
   static async open(options: StandbyNetworkOptions): Promise<StandbyNetwork> {
     const right = { mayRun: false };
     const network = await GuestNetwork.open({
-      ...options,
+      cards: options.cards,
+      onWarning: options.onWarning,
       // A standby announces itself when it loads a guest: that is its own matter until it may run.
       onOutput: (card, frame) => {
         if (right.mayRun) network.emit(card, frame);
       },
     });
-    return new StandbyNetwork(network, right);
+    return new StandbyNetwork(options, network, right);
   }
 
-  private constructor(network: GuestNetwork, right: { mayRun: boolean }) {
+  private constructor(
+    options: StandbyNetworkOptions,
+    network: GuestNetwork,
+    right: { mayRun: boolean },
+  ) {
+    this.#options = options;
     this.#network = network;
     this.#right = right;
   }
 
   /**
    * The term is ours, alone: what the guest says goes out, and the network is told where it is.
-   * Frames for it wait in its cable until it runs, so that this may be done before.
+   * Frames for it wait in its cable until it runs, so that this may be done before. `replay` is what
+   * it was told before and may not know: it comes before anything new.
    */
-  connect(): void {
+  connect(replay: readonly InputFrame[]): void {
     this.#right.mayRun = true;
-    this.#network.letInput(true);
     this.#network.announce();
+    if (replay.length === 0) {
+      this.#network.letInput(true);
+      return;
+    }
+    const { clock, emit } = this.#options;
+    const deliver = (card: number, frame: Uint8Array) => this.#network.deliver(card, frame);
+    replayInput(replay, deliver, clock, emit).then(() => this.#network.letInput(true));
   }
 
   /** The network, as it is, for the role that goes on with the guest: theirs to close. */

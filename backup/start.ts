@@ -15,6 +15,7 @@ import { QemuGuest } from '../shared/qemu/qemu-guest.ts';
 import { QemuStandby } from '../shared/qemu/qemu-standby.ts';
 import { UndoList } from '../shared/undo-list.ts';
 import { BackupAgent, type BackupParts } from './agent.ts';
+import { InputLog } from './input/input-log.ts';
 import type { BackupOutcome } from './machine.ts';
 import { StandbyNetwork } from './standby-network.ts';
 import { ReplicaStore } from './store/replica-store.ts';
@@ -64,7 +65,9 @@ async function runOpened(
   const startStandby = () => QemuStandby.start(guestConfig);
   const standby = await WarmStandby.start(startStandby, monotonicClock, emit);
   undo.defer(() => standby.discard());
-  const network = await StandbyNetwork.open({ cards: cableCards(guestConfig), onWarning });
+  const network = await StandbyNetwork.open({
+    ...{ cards: cableCards(guestConfig), clock: monotonicClock, emit, onWarning },
+  });
   undo.defer(() => network.close());
 
   const peer = await links.startHeartbeats(config.heartbeat.limitMs);
@@ -76,9 +79,10 @@ async function runOpened(
       cell.acked = epoch;
     },
   };
+  const inputLog = new InputLog(config.output.inputLog.bytesMax, onWarning);
   const { outcome, guest } = await new BackupAgent({
     ...{ guestName: name, store, standby, transport, clock: monotonicClock, emit, agentId },
-    ...{ claims, progress, peer, network },
+    ...{ claims, progress, peer, network, inputLog },
     settings: {
       takeoverEnabled: config.takeover.enabled,
       verifyAtTakeover: config.verify.atTakeover,

@@ -63,6 +63,10 @@ export class PrimaryAgent {
     this.#control = new ControlChannel(parts.transport, parts.guest.name, 'primary');
     this.#held = parts.held;
     this.#terms = new TermHolder({ ...parts, guest: parts.guest.name });
+    parts.inputLog?.connect((message) => {
+      const session = this.#session?.id;
+      if (session !== undefined) this.#control.send({ session, term: this.#terms.term }, message);
+    });
     this.#greeter = new Greeter({ ...parts, control: this.#control });
   }
 
@@ -340,6 +344,9 @@ export class PrimaryAgent {
     switch (message.kind) {
       case 'ack':
         this.#onAck(about, message.epoch);
+        return;
+      case 'input-logged':
+        this.#parts.inputLog?.logged(message.sequence);
         return;
       case 'resync':
         this.#mailbox.post({ kind: 'broken', session: about, cause: message.reason });

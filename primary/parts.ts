@@ -6,6 +6,7 @@ import type { Guest } from '../shared/guest/guest.ts';
 import type { Epoch, SessionId } from '../shared/ids.ts';
 import type { EmitEvent } from '../shared/observe/events.ts';
 import type { Transport } from '../shared/transport/transport.ts';
+import type { InputLogMessage } from '../shared/wire/input-body.ts';
 import type { DirtyTracker } from './capture/tracker.ts';
 import type { BackupLossPolicy } from './machine.ts';
 import type { EpochEncoder } from './pipeline/epoch-encoder.ts';
@@ -25,6 +26,8 @@ export interface PrimaryParts {
   /** As terms call this host: 16 hex digits. */
   readonly host: string;
   readonly output: GuestOutput;
+  /** Where output waits for input to be logged. */
+  readonly inputLog?: InputLogPort | undefined;
   readonly settings: PrimarySettings;
   /** Fresh kernels whose hashes use `secret`. */
   openCodec(secret: Uint8Array): Promise<SessionCodec>;
@@ -53,6 +56,14 @@ export interface GuestOutput {
   releaseAll(): void;
   /** Another host may run the guest: nothing goes out any more. For good. */
   drop(): void;
+}
+
+/** The log of the guest's input, from this side. */
+export interface InputLogPort {
+  /** How a batch reaches the backup; it may be lost. */
+  connect(send: (message: InputLogMessage) => void): void;
+  /** The backup has the input of the open session up to `sequence`. */
+  logged(sequence: number): void;
 }
 
 /** Signs of life of the backup. */

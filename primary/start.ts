@@ -69,12 +69,16 @@ async function runOpened(
   );
 
   const chunkBytes = chunkBytesOf(config, transport.payloadBytesMax);
-  const cable = await openCable(config, network, onWarning, () => agentOfGuest.checkpointSoon());
+  const cable = await openCable(config, {
+    ...{ network, onWarning },
+    onCheckpointWanted: () => agentOfGuest.checkpointSoon(),
+  });
   if (cable !== undefined && network === undefined) undo.defer(() => cable.close());
   const agentOfGuest = new PrimaryAgent({
     guest: cable === undefined ? guest : readableGuest(guest, cable),
     ...{ tracker, transport, clock: monotonicClock, randomBytes, emit, agentId, claims, host },
     output: cable ?? noCable,
+    inputLog: cable?.inputLog,
     held: fresh,
     guestPid: guest.pid,
     settings: settingsOf(config),

@@ -58,6 +58,12 @@ export const bounds = Object.freeze({
   /** A backup says its newest one again after so long. */
   ackRepeatMs: 200,
 
+  // Input log.
+  /** Frames in one message, with what each takes beside its bytes: fits the least payload. */
+  inputBatchBytesMax: 96 * kib,
+  /** Input that nobody said is logged is sent again after so long. */
+  inputRepeatMs: 200,
+
   // NATS client.
   reconnectWaitMsMin: 50,
   reconnectWaitMsMax: 250,
@@ -130,6 +136,10 @@ relation('a largest frame fits our own server', frameBytesMax <= b.serverPayload
 relation('the least payload leaves room for a chunk', chunkBytesFor(b.payloadBytesMin) >= 64 * kib);
 relation('a list of digests fits a body', b.digestsMax * 8 + b.bodySlackBytes <= bodyBytesMax);
 relation('JSON fits the least payload', b.jsonBytesMax + b.frameHeaderBytes <= b.payloadBytesMin);
+relation(
+  'a batch of input fits the least payload',
+  b.inputBatchBytesMax + b.bodySlackBytes + b.frameHeaderBytes <= b.payloadBytesMin,
+);
 relation('the least window holds several frames', b.windowBytesMin >= 3 * frameBytesMax);
 relation('the window is not below its bound', b.windowBytes >= b.windowBytesMin);
 relation('a credit step holds a frame', b.windowBytes / b.creditShare >= frameBytesMax);

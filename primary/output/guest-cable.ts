@@ -1,17 +1,17 @@
 import { monotonicClock } from '../../shared/clock.ts';
+import type { OutputSection } from '../../shared/config/schema.ts';
 import type { UnderstudyError } from '../../shared/errors.ts';
 import type { Epoch } from '../../shared/ids.ts';
 import { type CableCard, GuestNetwork } from '../../shared/net/guest-network.ts';
 import type { GuestOutput } from '../parts.ts';
 import { defaultGateLimits, HeldOutput } from './held-output.ts';
-import type { GateMode } from './output-gate.ts';
+import { InputLogRule } from './input-log-rule.ts';
+import type { OutputRule } from './output-rule.ts';
 import type { PauseListener } from './readable-guest.ts';
 
 export interface GuestCableOptions {
   readonly cards: readonly CableCard[];
-  readonly mode: GateMode;
-  /** Output held at most, in bytes. */
-  readonly bytesMax: number;
+  readonly output: OutputSection;
   /** Open already, and passing by right of a solo term: from the role that took the guest over. */
   readonly network: GuestNetwork | undefined;
   readonly onWarning: (error: UnderstudyError) => void;
@@ -20,37 +20,53 @@ export interface GuestCableOptions {
 }
 
 /**
- * The guest's way to the world where its cards are on cables: what it says waits in `HeldOutput`,
+ * The guest's way to the world where its cards are on cables: what it says waits as `output.rule` says,
  * what it is told reaches it once a term is ours. Output is held from the start, unless the guest
  * was just taken over: then the term of the takeover lets it pass.
  */
 export class GuestCable implements GuestOutput, PauseListener {
   readonly #network: GuestNetwork;
-  readonly #held: HeldOutput;
+  readonly #rule: OutputRule;
+  /** Where the rule is `input-log`: the agent connects it to the backup. */
+  readonly inputLog: InputLogRule | undefined;
   #announced: boolean;
 
-  private constructor(network: GuestNetwork, held: HeldOutput, announced: boolean) {
-    this.#network = network;
-    this.#held = held;
+  private constructor(network: GuestNetwork, rule: HeldOutput | InputLogRule, announced: boolean) {
     this.#announced = announced;
+    this.#network = network;
+    this.#rule = rule;
+    this.inputLog = rule instanceof InputLogRule ? rule : undefined;
   }
 
   /** Throws `E_UPLINK_…`, `E_CABLE_UNREACHABLE`. */
   static async open(options: GuestCableOptions): Promise<GuestCable> {
-    const { cards, mode, bytesMax, onWarning, onCheckpointWanted } = options;
-    // The two know each other: frames come when both are there.
+    const { cards, output, onWarning, onCheckpointWanted } = options;
+    // Network and rule know each other: frames come when both are there.
     const held = new HeldOutput({
       clock: monotonicClock,
-      mode,
-      limits: { ...defaultGateLimits, bytesMax },
+      mode: output.rule === 'unsafe' ? 'unsafe' : 'commit',
+      limits: { ...defaultGateLimits, bytesMax: output.bytesMax },
       release: (card, frame) => network.emit(card, frame),
       onCheckpointWanted,
       onReading: (reading) => network.setReading(reading),
     });
-    const onOutput = (card: number, frame: Uint8Array) => held.frame(card, frame);
+    const inputLog =
+      output.rule === 'input-log'
+        ? new InputLogRule({
+            ...{ held, clock: monotonicClock, ...output.inputLog, onCheckpointWanted, onWarning },
+            waitingBytes: () => network.waitingBytes,
+          })
+        : undefined;
+    const rule = inputLog ?? held;
+    const onOutput = (card: number, frame: Uint8Array) => rule.frame(card, frame);
+    const onInput = (card: number, frame: Uint8Array) => {
+      if (inputLog?.takesInput === false) return;
+      if (network.deliver(card, frame)) inputLog?.input(card, frame);
+    };
     const network = options.network ?? (await GuestNetwork.open({ cards, onOutput, onWarning }));
+    network.setInput(onInput);
     if (options.network !== undefined) {
-      held.releaseAll();
+      rule.releaseAll();
       network.setOutput(onOutput);
     }
     try {
@@ -59,43 +75,44 @@ export class GuestCable implements GuestOutput, PauseListener {
       await network.close();
       throw error;
     }
-    return new GuestCable(network, held, options.network !== undefined);
+    return new GuestCable(network, rule, options.network !== undefined);
   }
 
   hold(): void {
-    this.#held.hold();
+    this.#rule.hold();
   }
 
   pausing(): void {
-    this.#held.pausing();
+    this.#rule.pausing();
   }
 
   barrier(epoch: Epoch): void {
-    this.#held.barrier(epoch);
+    this.#rule.barrier(epoch);
   }
 
   resumed(): void {
-    this.#held.resumed();
+    this.#rule.resumed();
   }
 
   acknowledged(epoch: Epoch): void {
-    this.#held.acknowledged(epoch);
+    this.#rule.acknowledged(epoch);
   }
 
   sessionEnded(): void {
-    this.#held.sessionEnded();
+    this.#rule.sessionEnded();
   }
 
   releaseAll(): void {
-    this.#held.releaseAll();
+    this.#rule.releaseAll();
+    if (this.#announced) return;
+    this.#announced = true;
     this.#network.letInput(true);
     // Bridges learn where the guest is now: it may have come from another host.
-    if (!this.#announced) this.#network.announce();
-    this.#announced = true;
+    this.#network.announce();
   }
 
   drop(): void {
-    this.#held.drop();
+    this.#rule.drop();
     this.#network.letInput(false);
   }
 

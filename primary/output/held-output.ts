@@ -1,5 +1,4 @@
 import type { AlarmClock } from '../../shared/clock.ts';
-import type { Epoch } from '../../shared/ids.ts';
 import { networkBounds } from '../../shared/net/network-bounds.ts';
 import {
   type GateEffect,
@@ -91,14 +90,14 @@ export class HeldOutput {
     this.#step({ kind: 'resumed' });
   }
 
-  /** While the guest stands still for the checkpoint of `epoch`; best just before it goes on. */
-  barrier(epoch: Epoch): void {
-    this.#step({ kind: 'barrier', epoch });
+  /** While the guest stands still for the checkpoint of epoch `mark`; best just before it goes on. */
+  barrier(mark: number): void {
+    this.#step({ kind: 'barrier', mark });
   }
 
-  /** The backup holds `epoch`, of the session that is open now, and this term is ours. */
-  acknowledged(epoch: Epoch): void {
-    this.#step({ kind: 'acknowledged', epoch });
+  /** The backup holds what `mark` stands for, of the session that is open now, and this term is ours. */
+  acknowledged(mark: number): void {
+    this.#step({ kind: 'acknowledged', mark });
   }
 
   /** What is held waits for an epoch of the next session. */

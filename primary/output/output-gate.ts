@@ -1,5 +1,3 @@
-import type { Epoch } from '../../shared/ids.ts';
-
 /**
  * Output commit: a frame that the guest sent leaves the host only when the backup holds a state in
  * which the guest has sent it. Pure: the frames themselves are in `held-output.ts`, which keeps
@@ -18,6 +16,9 @@ import type { Epoch } from '../../shared/ids.ts';
  * - Frames are released in the order in which they came, each at most once; only `drop` loses one.
  * - After `drop` nothing is released any more.
  *
+ * A barrier has a mark: the epoch of a checkpoint, or, where input is logged, a place in that log
+ * (`input-log-rule.ts`); what is said here of epochs holds for either.
+ *
  * The barrier of epoch e is set while the guest stands still for the checkpoint of e, so every
  * frame that came before it was sent before the checkpoint. A frame may have been sent before the
  * checkpoint and come after the barrier, because it was still in a socket: it counts for the next
@@ -34,7 +35,7 @@ export type GateState =
 interface PassingState {
   readonly name: 'passing';
   /** As below: a gate that begins to hold in the middle of a session knows its epochs. */
-  readonly lastBarrier: Epoch;
+  readonly lastBarrier: number;
 }
 
 interface HoldingState {
@@ -46,7 +47,7 @@ interface HoldingState {
   /** All of the above. */
   readonly held: FrameCount;
   /** The last barrier's epoch in this session; 0: none yet. */
-  readonly lastBarrier: Epoch;
+  readonly lastBarrier: number;
   /** An earlier checkpoint was asked for, and its barrier has not come. */
   readonly asked: boolean;
   /** The guest is being stopped or stands still: QEMU must be able to answer. */
@@ -61,7 +62,7 @@ interface FrameCount {
 }
 
 interface ClosedSet extends FrameCount {
-  readonly epoch: Epoch;
+  readonly mark: number;
 }
 
 export type GateMode =
@@ -87,8 +88,8 @@ export type GateEvent =
   /** The guest runs again. */
   | { readonly kind: 'resumed' }
   /** The guest stands still for the checkpoint of `epoch`. */
-  | { readonly kind: 'barrier'; readonly epoch: Epoch }
-  | { readonly kind: 'acknowledged'; readonly epoch: Epoch }
+  | { readonly kind: 'barrier'; readonly mark: number }
+  | { readonly kind: 'acknowledged'; readonly mark: number }
   /** The session ended: its epochs will not be acknowledged, the next one counts from 1. */
   | { readonly kind: 'session-ended' }
   /** The guest is going to be protected. */
@@ -144,10 +145,10 @@ function stepPassing(state: PassingState, event: GateEvent, mode: GateMode): Gat
     case 'frame':
       return { state, effects: [{ kind: 'pass-frame' }] };
     case 'barrier':
-      checkBarrier(lastBarrier, event.epoch);
-      return { state: { ...state, lastBarrier: event.epoch }, effects: [] };
+      checkBarrier(lastBarrier, event.mark);
+      return { state: { ...state, lastBarrier: event.mark }, effects: [] };
     case 'acknowledged':
-      checkAcknowledged(lastBarrier, event.epoch);
+      checkAcknowledged(lastBarrier, event.mark);
       return { state, effects: [] };
     case 'session-ended':
       return { state: { ...state, lastBarrier: none }, effects: [] };
@@ -172,9 +173,9 @@ function stepHolding(state: HoldingState, event: GateEvent, limits: GateLimits):
     case 'resumed':
       return settle({ ...state, pausing: false }, limits, []);
     case 'barrier':
-      return settle(closeOpen(state, event.epoch), limits, []);
+      return settle(closeOpen(state, event.mark), limits, []);
     case 'acknowledged':
-      return acknowledge(state, event.epoch, limits);
+      return acknowledge(state, event.mark, limits);
     case 'session-ended': {
       // Into the open set: the next session's first epoch is of a later state than all of it.
       const open = state.held;
@@ -197,16 +198,16 @@ function stepHolding(state: HoldingState, event: GateEvent, limits: GateLimits):
   }
 }
 
-function closeOpen(state: HoldingState, epoch: Epoch): HoldingState {
-  checkBarrier(state.lastBarrier, epoch);
+function closeOpen(state: HoldingState, mark: number): HoldingState {
+  checkBarrier(state.lastBarrier, mark);
   const closed =
-    state.open.frames === 0 ? state.closed : [...state.closed, { ...state.open, epoch }];
-  return { ...state, closed, open: nothing, lastBarrier: epoch, asked: false };
+    state.open.frames === 0 ? state.closed : [...state.closed, { ...state.open, mark }];
+  return { ...state, closed, open: nothing, lastBarrier: mark, asked: false };
 }
 
-function acknowledge(state: HoldingState, epoch: Epoch, limits: GateLimits): GateStep {
-  checkAcknowledged(state.lastBarrier, epoch);
-  const released = state.closed.filter((set) => set.epoch <= epoch);
+function acknowledge(state: HoldingState, mark: number, limits: GateLimits): GateStep {
+  checkAcknowledged(state.lastBarrier, mark);
+  const released = state.closed.filter((set) => set.mark <= mark);
   if (released.length === 0) return { state, effects: [] };
   const sum = released.reduce(plus, nothing);
   const closed = state.closed.slice(released.length);
@@ -214,14 +215,14 @@ function acknowledge(state: HoldingState, epoch: Epoch, limits: GateLimits): Gat
   return settle({ ...state, closed, held }, limits, [{ kind: 'release', frames: sum.frames }]);
 }
 
-function checkBarrier(last: Epoch, epoch: Epoch): void {
-  if (epoch > last) return;
-  throw new Error(`the barrier of epoch ${epoch} came after that of ${last}`);
+function checkBarrier(last: number, mark: number): void {
+  if (mark > last) return;
+  throw new Error(`the barrier of ${mark} came after that of ${last}`);
 }
 
-function checkAcknowledged(last: Epoch, epoch: Epoch): void {
-  if (epoch <= last) return;
-  throw new Error(`epoch ${epoch} was acknowledged before its barrier was set`);
+function checkAcknowledged(last: number, mark: number): void {
+  if (mark <= last) return;
+  throw new Error(`${mark} was acknowledged before its barrier was set`);
 }
 
 /**
@@ -248,7 +249,7 @@ function leave(state: HoldingState, to: GateState, effect: GateEffect): GateStep
   return { state: to, effects };
 }
 
-const none = 0 as Epoch;
+const none = 0;
 const nothing: FrameCount = { frames: 0, bytes: 0 };
 const emptyHolding: HoldingState = {
   name: 'holding',

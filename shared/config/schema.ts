@@ -64,6 +64,7 @@ export type PrimaryConfig = ValueOf<typeof schemas.primary>;
 export type BackupConfig = ValueOf<typeof schemas.backup>;
 export type LabConfig = ValueOf<typeof schemas.lab>;
 export type GuestSection = PrimaryConfig['guest'];
+export type OutputSection = PrimaryConfig['output'];
 export type LogSection = PrimaryConfig['log'];
 
 export interface ConfigOf {

@@ -300,7 +300,7 @@ export const output = group('When what the guest said on its cables may leave th
         'Input that the backup keeps between two checkpoints. Half of it asks for an earlier ' +
         'checkpoint; beyond it output waits for one.',
       why: 'Raise it for a guest that is sent much between two checkpoints; as large on both sides.',
-      min: 1 * mib,
+      min: 4 * mib,
       max: 4 * gib,
       fallback: 32 * mib,
     }),

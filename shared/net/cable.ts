@@ -61,6 +61,11 @@ export class Cable {
     return { ...this.#counts };
   }
 
+  /** Input that was taken by `send` and not by the system yet. */
+  get waitingBytes(): number {
+    return this.#socket?.writableLength ?? 0;
+  }
+
   /** Resolves when the cable is connected. Throws `E_CABLE_UNREACHABLE`. */
   async ready(timeoutMs: number = networkBounds.cableConnectMs): Promise<void> {
     if (this.#connected) return;

@@ -33,6 +33,7 @@ export interface GuestNetworkOptions {
 export class GuestNetwork {
   readonly #options: GuestNetworkOptions;
   #onOutput: GuestNetworkOptions['onOutput'];
+  #onInput: (card: number, frame: Uint8Array) => void;
   readonly #lines = new Map<number, Line>();
   #letsInput = false;
   #stopAnnouncing = () => {};
@@ -52,6 +53,7 @@ export class GuestNetwork {
   private constructor(options: GuestNetworkOptions) {
     this.#options = options;
     this.#onOutput = options.onOutput;
+    this.#onInput = (card, frame) => this.deliver(card, frame);
   }
 
   /** Resolves when every cable is connected. Throws `E_CABLE_UNREACHABLE`. */
@@ -69,9 +71,26 @@ export class GuestNetwork {
     this.#onOutput = onOutput;
   }
 
+  /** What comes for the guest goes here from now on, as a view, and not to the guest at once. */
+  setInput(onInput: (card: number, frame: Uint8Array) => void): void {
+    this.#onInput = onInput;
+  }
+
   /** A frame of the guest leaves the host. Without effect while the uplink is out. */
   emit(card: number, frame: Uint8Array): void {
     this.#lines.get(card)!.uplink?.send(frame);
+  }
+
+  /** The guest is told `frame`. False where it was dropped, as a network may. */
+  deliver(card: number, frame: Uint8Array): boolean {
+    return this.#lines.get(card)?.cable.send(frame) ?? false;
+  }
+
+  /** Input that was delivered and that no QEMU can have read yet, of all cards. */
+  get waitingBytes(): number {
+    let bytes = 0;
+    for (const { cable } of this.#lines.values()) bytes += cable.waitingBytes;
+    return bytes;
   }
 
   /** Whether what the guest sends is read: see `Cable` on what happens if not. */
@@ -137,7 +156,7 @@ export class GuestNetwork {
     let isGone = false;
     const uplink = await openUplink(line.config.uplink, {
       onFrame: (frame) => {
-        if (this.#letsInput) line.cable.send(frame);
+        if (this.#letsInput) this.#onInput(line.config.card, frame);
       },
       onWarning: this.#options.onWarning,
       onGone: (error) => {

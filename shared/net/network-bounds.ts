@@ -14,6 +14,15 @@ export const networkBounds = Object.freeze({
 
   /** Input that QEMU has not taken yet, as while the guest is paused; more is dropped. */
   cableInputBytesMax: 4 * mib,
+  /**
+   * Input that left this process and may not have reached the guest: a socket's buffer (Linux: 208
+   * KiB by default) and what QEMU reads at once (two of its NET_BUFSIZE), with room to spare. More
+   * than this behind a frame proves that QEMU has it.
+   */
+  inputInFlightBytesMax: 512 * kib,
+  /** How long a takeover's replay of input may take, and how soon a full cable is tried again. */
+  replayMsMax: 10_000,
+  replayRetryMs: 1,
   /** How soon a lost or refused cable is tried again. */
   cableRetryMs: 10,
   /** How long the first connection may take before it counts as an error. */
@@ -52,6 +61,10 @@ export const networkBounds = Object.freeze({
 
 const b = networkBounds;
 relation('a whole frame waits on its way in', b.cableInputBytesMax >= 4 * b.frameBytesMax);
+relation(
+  'a socket and QEMU hold no more',
+  b.inputInFlightBytesMax >= 208 * kib + 2 * b.frameBytesMax,
+);
 relation('an uplink batch holds a frame', b.uplinkBatchBytesMax >= 2 * b.frameBytesMax);
 relation('the backlog holds batches', b.uplinkBacklogBytesMax >= 4 * b.uplinkBatchBytesMax);
 relation('a checkpoint is asked for before it is full', b.heldNearlyFullShare < b.heldResumeShare);

@@ -47,6 +47,13 @@ export function logEvent(log: Log, event: AgentEvent): void {
       log.info(text, { event: 'takeover', epoch, session, pid, ramVerified, ...times });
       return;
     }
+    case 'replay': {
+      const { frames, replayed, replayMs } = event;
+      const text = `${replayed} of ${frames} logged frames told again in ${ms(replayMs)}`;
+      if (replayed === frames) log.info(text, { event: 'replay', frames, replayed });
+      else log.warn(text, { event: 'replay', frames, replayed });
+      return;
+    }
     case 'warning':
       log.warn(event.message, { event: 'warning', code: event.code, hint: event.hint });
       return;

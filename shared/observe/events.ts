@@ -47,6 +47,8 @@ export type AgentEvent =
       firstDifferingPage: number | null;
     }
   | ({ kind: 'takeover' } & TakeoverDone)
+  /** Logged input was told again to the guest that was resumed. */
+  | { kind: 'replay'; frames: number; replayed: number; replayMs: number }
   | { kind: 'warning'; code: string; message: string; hint: string }
   | { kind: 'error'; code: string; message: string; hint: string };
 

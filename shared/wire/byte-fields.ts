@@ -45,6 +45,12 @@ export class ByteReader {
     return new BigUint64Array(copy.buffer);
   }
 
+  /** `count` bytes, as a view. */
+  bytes(count: number): Uint8Array {
+    const at = this.#take(count);
+    return this.#bytes.subarray(at, at + count);
+  }
+
   /** All that is left, as a view. */
   rest(): Uint8Array {
     const from = this.#at;

@@ -30,6 +30,8 @@ export const frameKindCodes = {
   'page-digests': 41,
   'verify-request': 42,
   verify: 43,
+  'input-log': 44,
+  'input-logged': 45,
 
   heartbeat: 64,
 } as const;

@@ -4,9 +4,10 @@ import { type ControlMessage, decodeControlBody, encodeControlBody } from './con
 import { type DigestMessage, decodeDigestBody, encodeDigestBody } from './digest-body.ts';
 import { decodeFlowBody, encodeFlowBody, type FlowMessage } from './flow-body.ts';
 import { encodeFrame, type Frame } from './frame.ts';
+import { decodeInputBody, encodeInputBody, type InputMessage } from './input-body.ts';
 import { decodeStreamBody, encodeStreamBody, type StreamMessage } from './stream-body.ts';
 
-export type Message = StreamMessage | FlowMessage | ControlMessage | DigestMessage;
+export type Message = StreamMessage | FlowMessage | ControlMessage | DigestMessage | InputMessage;
 
 /** Who speaks, and about what. */
 export interface Sender {
@@ -52,6 +53,9 @@ export function encodeBody(message: Message): Uint8Array[] {
     case 'verify-request':
     case 'verify':
       return encodeDigestBody(message);
+    case 'input-log':
+    case 'input-logged':
+      return encodeInputBody(message);
   }
 }
 
@@ -85,5 +89,8 @@ export function decodeMessage(frame: Pick<Frame, 'kind' | 'epoch' | 'body'>): Me
     case 'verify-request':
     case 'verify':
       return decodeDigestBody(kind, about, body);
+    case 'input-log':
+    case 'input-logged':
+      return decodeInputBody(kind, about, body);
   }
 }

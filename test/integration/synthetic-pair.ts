@@ -2,12 +2,13 @@ import { randomBytes } from 'node:crypto';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { BackupAgent, type BackupResult } from '../../backup/agent.ts';
+import type { InputLog } from '../../backup/input/input-log.ts';
 import { ReplicaStore } from '../../backup/store/replica-store.ts';
 import { WarmStandby } from '../../backup/warm-standby.ts';
 import { PrimaryAgent } from '../../primary/agent.ts';
 import { SyntheticTracker } from '../../primary/capture/synthetic-tracker.ts';
 import type { BackupLossPolicy, PrimaryOutcome } from '../../primary/machine.ts';
-import type { GuestOutput } from '../../primary/parts.ts';
+import type { GuestOutput, InputLogPort } from '../../primary/parts.ts';
 import { EpochEncoder } from '../../primary/pipeline/epoch-encoder.ts';
 import { MemoryTerms } from '../../shared/arbiter/memory-arbiter.ts';
 import { TermClaims } from '../../shared/arbiter/term-claims.ts';
@@ -122,6 +123,8 @@ export function startPrimary(
     agentId?: string;
     verifyEveryEpochs?: number;
     output?: GuestOutput;
+    inputLog?: InputLogPort;
+    intervalMs?: number;
     onBackupLost?: BackupLossPolicy;
   } = {},
 ): RunningPrimary {
@@ -142,11 +145,12 @@ export function startPrimary(
     claims: claimsOf(bus, hosts.primary),
     host: hosts.primary,
     output: options.output ?? noCable,
+    inputLog: options.inputLog,
     held: false,
     guestPid: 0,
     discardHeldGuest: async () => {},
     settings: {
-      intervalMs: 20,
+      intervalMs: options.intervalMs ?? 20,
       windowBytes: 4 * mib,
       hash: 'xxh3',
       blockBytes: 64,
@@ -205,6 +209,7 @@ export async function startBackup(
   bus: MemoryBus,
   folder: string,
   kept?: SyntheticMemory,
+  inputLog?: InputLog,
 ): Promise<RunningBackup> {
   const memory = kept ?? new SyntheticMemory(memoryBytes);
   const store = await ReplicaStore.open({
@@ -236,6 +241,7 @@ export async function startBackup(
     network: { connect: () => {} },
     peer: watch,
     claims: claimsOf(bus, hosts.backup),
+    ...(inputLog === undefined ? {} : { inputLog }),
   }).run(stop.signal);
   result.catch(() => {}).finally(() => store.close());
   const end = async () => {

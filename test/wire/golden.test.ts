@@ -84,6 +84,17 @@ const messages: { [Kind in FrameKind]: Message & { kind: Kind } } = {
   'page-digests': { kind: 'page-digests', epoch: epoch(42), first: 256, digests },
   'verify-request': { kind: 'verify-request', epoch: epoch(42) },
   verify: { kind: 'verify', epoch: epoch(42), root: 0x1122334455667788n, first: 0, digests },
+  'input-log': {
+    kind: 'input-log',
+    epoch: epoch(42),
+    first: 2 ** 33,
+    replayFrom: 2 ** 33 - 3,
+    frames: [
+      { card: 0, frame: payload },
+      { card: 1, frame: payload.slice(0, 14) },
+    ],
+  },
+  'input-logged': { kind: 'input-logged', sequence: 2 ** 33 + 1 },
   heartbeat: {
     kind: 'heartbeat',
     agent: 0x0011223344556677n,

@@ -97,6 +97,14 @@ export function anyMessage(): fc.Arbitrary<Message> {
       first: u32,
       digests,
     }),
+    fc.record({
+      kind: fc.constant('input-log' as const),
+      epoch: anEpoch,
+      first: fc.integer({ min: 2 ** 20, max: 2 ** 40 }),
+      replayFrom: fc.nat(2 ** 20),
+      frames: fc.array(fc.record({ card: fc.nat(7), frame: payload }), { maxLength: 5 }),
+    }),
+    fc.record({ kind: fc.constant('input-logged' as const), sequence: safe }),
   );
 }
 

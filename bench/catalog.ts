@@ -1,6 +1,7 @@
 import type { Suite } from './suite.ts';
 import { applySuite } from './suites/apply.ts';
 import { compressSuite } from './suites/compress.ts';
+import { diskSuite } from './suites/disk.ts';
 import { guestSuite } from './suites/guest.ts';
 import { hashSuite } from './suites/hash.ts';
 import { pauseSuite } from './suites/pause.ts';
@@ -16,4 +17,5 @@ export const suites: readonly Suite[] = [
   pauseSuite,
   takeoverSuite,
   guestSuite,
+  diskSuite,
 ];

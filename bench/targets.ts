@@ -32,7 +32,10 @@ interface Target {
   readonly judge: (rows: readonly MeasuredRow[]) => { measured: string; met: boolean };
 }
 
-/** The numbers to reach of the project's second issue, line by line. */
+const sequentialLoads = ['seq-read', 'seq-write'];
+const deepLoads = ['4k-read-32', '4k-write-32'];
+
+/** The numbers to reach of the project's issues, line by line. */
 const targets: readonly Target[] = [
   {
     text: 'XXH3, one call a batch: at least 12 times `xxhash-wasm` called once a block',
@@ -124,7 +127,27 @@ const targets: readonly Target[] = [
       met: rows.every((row) => row.values.every((share) => share === 1)),
     }),
   },
+  ofQemuNbd('Disk, sequential: at least 0.6 of qemu-nbd', 'disk', sequentialLoads, 0.6),
+  ofQemuNbd('Disk, 4 KiB at queue depth 32: at least 0.5 of qemu-nbd', 'disk', deepLoads, 0.5),
+  ofQemuNbd(
+    'Disk with every change logged: at least 0.4 of qemu-nbd',
+    'disk-logged',
+    [...sequentialLoads, ...deepLoads],
+    0.4,
+  ),
 ];
+
+function ofQemuNbd(text: string, who: string, loads: readonly string[], least: number): Target {
+  return {
+    text,
+    rows: loads.map((load) => `${who}.${load}`),
+    judge: (rows) => {
+      const ratios = rows.map((row, i) => ratioOf(row, `qemu-nbd.${loads[i]}`));
+      const measured = ratios.map((ratio, i) => `${loads[i]} ${formatRatio(ratio)}`).join(', ');
+      return { measured, met: ratios.every((ratio) => ratio >= least) };
+    },
+  };
+}
 
 function atMost(text: string, id: string, limit: number): Target {
   return {

@@ -26,6 +26,8 @@ const packages = [
   { name: 'xxhash', tool: 'xxhsum', why: 'judges our hashes', for: 'test' },
   { name: 'libxxhash-dev', file: '/usr/include/xxhash.h', why: 'native baseline', for: 'test' },
   { name: 'spin', tool: 'spin', why: 'checks the model of the protocol', for: 'test' },
+  { name: 'qemu-utils', tool: 'qemu-io', why: 'judges the disk server', for: 'test' },
+  { name: 'libnbd-bin', tool: 'nbdinfo', why: 'judges the disk server', for: 'test' },
   { name: 'redis-tools', tool: 'redis-cli', why: 'judges the lab guest', for: 'test' },
 ];
 

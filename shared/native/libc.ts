@@ -65,6 +65,35 @@ export function punchHole(fd: number, offset: number, size: number): void {
   check('fallocate', calls().fallocate(fd, punchHoleKeepSize, offset, size));
 }
 
+/** Makes a range of a file read as zeros without giving its room back. */
+export function zeroRange(fd: number, offset: number, size: number): void {
+  check('fallocate', calls().fallocate(fd, zeroRangeKeepSize, offset, size));
+}
+
+/** Size in bytes of an open file or block device. Moves the file's position. */
+export function fileEnd(fd: number): number {
+  return Number(check('lseek', calls().lseek(fd, 0, seekEndWhence)));
+}
+
+/**
+ * Reads into memory at `address` what is in the page cache, without waiting for a disk. Returns
+ * the bytes read, which may be fewer; undefined where nothing is at hand. Throws `EOPNOTSUPP` on
+ * file systems that can't say.
+ */
+export function readCached(
+  fd: number,
+  address: bigint,
+  size: number,
+  offset: number,
+): number | undefined {
+  ioVector[0] = address;
+  ioVector[1] = BigInt(size);
+  const result = Number(calls().preadv2(fd, ioVectorBytes, 1, offset, readNoWait));
+  if (result >= 0) return result;
+  if (koffi.errno() === koffi.os.errno.EAGAIN) return undefined;
+  throw new SystemCallError('preadv2', koffi.errno());
+}
+
 /**
  * Takes an exclusive flock without waiting; false where another process holds it. The lock ends
  * with the descriptor, so it never outlives the process.
@@ -131,7 +160,14 @@ const mapPrivate = 2;
 const mapAnonymousFlag = 0x20;
 const seekDataWhence = 3;
 const seekHoleWhence = 4;
+const seekEndWhence = 2;
 const punchHoleKeepSize = 3;
+const zeroRangeKeepSize = 0x11;
+/** RWF_NOWAIT */
+const readNoWait = 8;
+/** struct iovec: address, length. */
+const ioVector = new BigUint64Array(2);
+const ioVectorBytes = new Uint8Array(ioVector.buffer);
 const lockExclusive = 2;
 const lockNonBlocking = 4;
 /** What mmap returns on failure: (void *)-1. */
@@ -178,6 +214,7 @@ interface Calls {
   flock(fd: number, operation: number): number;
   poll(list: Uint8Array, count: number, timeoutMs: number): number;
   read(fd: number, address: bigint, size: number): number | bigint;
+  preadv2(fd: number, vector: Uint8Array, count: number, offset: number, flags: number): number;
   eventfd(initial: number, flags: number): number;
   socket(family: number, type: number, protocol: number): number;
 }
@@ -197,6 +234,7 @@ function calls(): Calls {
     flock: library.func('int flock(int, int)'),
     poll: library.func('int poll(void *, unsigned long, int)'),
     read: library.func('int64_t read(int, void *, size_t)'),
+    preadv2: library.func('int64_t preadv2(int, void *, int, int64_t, int)'),
     eventfd: library.func('int eventfd(unsigned int, int)'),
     socket: library.func('int socket(int, int, int)'),
   };

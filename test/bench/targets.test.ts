@@ -14,7 +14,7 @@ function verdictOf(rows: readonly Row[], target: RegExp) {
 
 test('without rows every number to reach is "not measured", none is met', (t) => {
   const verdicts = judge([]);
-  t.is(verdicts.length, 11);
+  t.is(verdicts.length, 14);
   for (const { verdict, measured } of verdicts) {
     t.is(verdict, 'not measured');
     t.regex(measured, /not in this run/);
@@ -102,4 +102,17 @@ test('a guest works only if every check held', (t) => {
   };
   t.is(works(1), 'met');
   t.is(works(0.999), 'not met');
+});
+
+test('a disk is held against qemu-nbd by its slowest load', (t) => {
+  const sequential = (read: number, write: number) =>
+    verdictOf(
+      [['read', read] as const, ['write', write] as const].map(([name, ratio]) => ({
+        ...row(`disk.seq-${name}`, 'GB/s', [1]),
+        against: { id: `qemu-nbd.seq-${name}`, ratios: [ratio] },
+      })),
+      /Disk, sequential/,
+    ).verdict;
+  t.is(sequential(0.6, 2), 'met');
+  t.is(sequential(2, 0.59), 'not met');
 });

@@ -1,0 +1,69 @@
+/** What the main thread and the disk thread share without a message. */
+export const diskControl = {
+  /** Epoch to which a change belongs that is made now. Moved on while the guest stands still. */
+  epoch: 0,
+  /** 1 while the guest is stopped for a checkpoint: a FLUSH is answered at once. */
+  pausing: 1,
+  cells: 2,
+} as const;
+
+export interface DiskTask {
+  readonly socketPath: string;
+  readonly images: readonly string[];
+  readonly control: SharedArrayBuffer;
+}
+
+/** Digests of pages of 4 KiB of one disk. */
+export interface PageRange {
+  readonly disk: number;
+  readonly first: number;
+  readonly count: number;
+}
+
+export interface DigestSettings {
+  readonly hash: 'xxh3' | 'xxh64';
+  readonly blockBytes: 64 | 128 | 256;
+  readonly secret: Uint8Array;
+}
+
+export type ToDiskThread =
+  /** Changes are refused from now on, or made. */
+  | { readonly kind: 'open-to-changes'; readonly isOpen: boolean }
+  | { readonly kind: 'start-log'; readonly log: number; readonly frameBytes: number }
+  | { readonly kind: 'stop-log' }
+  /** What the log said has left: so much room is there again. */
+  | { readonly kind: 'sent'; readonly log: number; readonly bytes: number }
+  | { readonly kind: 'guest-stops' }
+  /** Answered: */
+  | { readonly kind: 'seal'; readonly call: number }
+  | {
+      readonly kind: 'digests';
+      readonly call: number;
+      readonly range: PageRange;
+      readonly settings: DigestSettings;
+    }
+  | {
+      readonly kind: 'copy';
+      readonly call: number;
+      readonly disk: number;
+      readonly pages: Uint32Array;
+    }
+  | { readonly kind: 'close'; readonly call: number };
+
+export interface PlainError {
+  readonly code: string;
+  readonly message: string;
+  readonly hint: string;
+}
+
+export type FromDiskThread =
+  | { readonly kind: 'ready'; readonly sizes: readonly number[] }
+  | { readonly kind: 'failed'; readonly error: PlainError }
+  | {
+      readonly kind: 'changes';
+      readonly log: number;
+      readonly epoch: number;
+      readonly body: Uint8Array;
+    }
+  | { readonly kind: 'done'; readonly call: number; readonly digests?: BigUint64Array }
+  | { readonly kind: 'not-done'; readonly call: number; readonly error: PlainError };

@@ -1,0 +1,206 @@
+import { Worker } from 'node:worker_threads';
+import { UnderstudyError } from '../errors.ts';
+import type { Epoch } from '../ids.ts';
+import {
+  type DigestSettings,
+  type DiskTask,
+  diskControl,
+  type FromDiskThread,
+  type PageRange,
+  type PlainError,
+  type ToDiskThread,
+} from './disk-control.ts';
+
+export interface DiskServerOptions {
+  /** Raw images or block devices, in the order of the guest's disks. */
+  readonly images: readonly string[];
+  /** The unix socket where QEMU finds them, as `disk0`, `disk1`, … */
+  readonly socketPath: string;
+  /** The thread died: `E_DISK_THREAD`. */
+  readonly onDeath: (error: UnderstudyError) => void;
+}
+
+/** Takes changes of the disks in their order. `sent` is to be called once they have left. */
+export type TakeChanges = (epoch: Epoch, body: Uint8Array, sent: () => void) => void;
+
+/**
+ * Serves a guest's disks to its QEMU over NBD, from a thread of its own. It outlives the roles of
+ * its host: the guest's disks stay where they are when a backup becomes the primary.
+ */
+export class DiskServer {
+  readonly #worker: Worker;
+  readonly #control: Int32Array;
+  readonly #calls = new Map<number, Call>();
+  readonly #ended: Promise<void>;
+  #sizes: readonly number[] = [];
+  #lastCall = 0;
+  #log = 0;
+  #take: TakeChanges | undefined;
+  #closing = false;
+
+  /** Resolves when QEMU can connect. Throws `E_DISK_UNAVAILABLE`, `E_DISK_LOCKED`. */
+  static async start(options: DiskServerOptions): Promise<DiskServer> {
+    const control = new SharedArrayBuffer(4 * diskControl.cells);
+    const { images, socketPath } = options;
+    const workerData: DiskTask = { images, socketPath, control };
+    const worker = new Worker(new URL('./disk-worker.js', import.meta.url), { workerData });
+    const server = new DiskServer(worker, new Int32Array(control), options.onDeath);
+    await new Promise<void>((resolve, reject) => {
+      worker.once('error', reject);
+      worker.once('message', (message: FromDiskThread) => {
+        if (message.kind === 'ready') {
+          server.#sizes = message.sizes;
+          resolve();
+        } else if (message.kind === 'failed') {
+          server.#closing = true;
+          reject(revived(message.error));
+          void worker.terminate();
+        }
+      });
+    });
+    return server;
+  }
+
+  private constructor(
+    worker: Worker,
+    control: Int32Array,
+    onDeath: (error: UnderstudyError) => void,
+  ) {
+    this.#worker = worker;
+    this.#control = control;
+    worker.on('message', (message: FromDiskThread) => this.#onMessage(message));
+    let cause: Error | undefined;
+    worker.on('error', (error: Error) => {
+      cause = error;
+    });
+    this.#ended = new Promise((resolve) => {
+      worker.on('exit', () => {
+        resolve();
+        const error = threadDied(cause);
+        for (const call of this.#calls.values()) call.reject(error);
+        this.#calls.clear();
+        if (!this.#closing) onDeath(error);
+      });
+    });
+  }
+
+  /** Size of each disk in bytes. */
+  get sizes(): readonly number[] {
+    return this.#sizes;
+  }
+
+  /** The guest runs here: it may change its disks. */
+  openToChanges(): void {
+    this.#say({ kind: 'open-to-changes', isOpen: true });
+  }
+
+  /** The guest does not run here: a change is refused. */
+  refuseChanges(): void {
+    this.#say({ kind: 'open-to-changes', isOpen: false });
+  }
+
+  /** Logs changes from now on, first for `epoch`, in bodies of at most `frameBytes`. */
+  startLog(epoch: Epoch, frameBytes: number, take: TakeChanges): void {
+    this.#log += 1;
+    this.#take = take;
+    Atomics.store(this.#control, diskControl.epoch, epoch);
+    this.#say({ kind: 'start-log', log: this.#log, frameBytes });
+  }
+
+  stopLog(): void {
+    this.#take = undefined;
+    this.#log += 1;
+    this.guestRuns();
+    this.#say({ kind: 'stop-log' });
+  }
+
+  /** The guest is about to be stopped: no FLUSH waits for the host's disk until it runs again. */
+  guestStops(): void {
+    Atomics.store(this.#control, diskControl.pausing, 1);
+    this.#say({ kind: 'guest-stops' });
+  }
+
+  guestRuns(): void {
+    Atomics.store(this.#control, diskControl.pausing, 0);
+  }
+
+  /** The guest stands still: what it changes from now on belongs to `epoch`. */
+  barrier(epoch: Epoch): void {
+    Atomics.store(this.#control, diskControl.epoch, epoch);
+  }
+
+  /** Resolves when every change of epochs that a barrier has ended was handed to `take`. */
+  async seal(): Promise<void> {
+    await this.#call((call) => ({ kind: 'seal', call }));
+  }
+
+  async digests(range: PageRange, settings: DigestSettings): Promise<BigUint64Array> {
+    const { hash, blockBytes, secret } = settings;
+    const plain = { hash, blockBytes, secret: new Uint8Array(secret) };
+    return (await this.#call((call) => ({ kind: 'digests', call, range, settings: plain })))!;
+  }
+
+  /** Logs these pages as they are. */
+  async copy(disk: number, pages: Uint32Array): Promise<void> {
+    await this.#call((call) => ({ kind: 'copy', call, disk, pages }));
+  }
+
+  async close(): Promise<void> {
+    this.#closing = true;
+    const force = setTimeout(() => void this.#worker.terminate(), closeMs);
+    await this.#call((call) => ({ kind: 'close', call })).catch(() => {});
+    await this.#ended;
+    clearTimeout(force);
+  }
+
+  #onMessage(message: FromDiskThread): void {
+    switch (message.kind) {
+      case 'changes': {
+        const { log, epoch, body } = message;
+        if (log !== this.#log) return;
+        const bytes = body.byteLength;
+        this.#take?.(epoch as Epoch, body, () => this.#say({ kind: 'sent', log, bytes }));
+        return;
+      }
+      case 'done':
+        this.#calls.get(message.call)?.resolve(message.digests);
+        this.#calls.delete(message.call);
+        return;
+      case 'not-done':
+        this.#calls.get(message.call)?.reject(revived(message.error));
+        this.#calls.delete(message.call);
+        return;
+      default:
+    }
+  }
+
+  #call(message: (call: number) => ToDiskThread): Promise<BigUint64Array | undefined> {
+    return new Promise((resolve, reject) => {
+      const call = ++this.#lastCall;
+      this.#calls.set(call, { resolve, reject });
+      this.#say(message(call));
+    });
+  }
+
+  #say(message: ToDiskThread): void {
+    this.#worker.postMessage(message);
+  }
+}
+
+interface Call {
+  resolve(digests: BigUint64Array | undefined): void;
+  reject(error: unknown): void;
+}
+
+const closeMs = 5000;
+
+const revived = ({ code, message, hint }: PlainError): UnderstudyError =>
+  new UnderstudyError(code, message, { hint });
+
+function threadDied(cause: Error | undefined): UnderstudyError {
+  const why = cause === undefined ? '' : `: ${cause.message}`;
+  return new UnderstudyError('E_DISK_THREAD', `the thread that serves the disks died${why}`, {
+    hint: 'This is a fault of Understudy; restart the agent and report it. The guest waits.',
+    cause,
+  });
+}

@@ -1,0 +1,157 @@
+/**
+ * The thread that serves a guest's disks, so that work of the main thread does not keep the guest
+ * waiting. Started by `disk-server.ts`.
+ */
+import { parentPort, workerData } from 'node:worker_threads';
+import { PageDigester } from '../codec/page-digester.ts';
+import { systemCode, UnderstudyError } from '../errors.ts';
+import { NbdServer } from '../nbd/nbd-server.ts';
+import { ChangeLog } from './change-log.ts';
+import type {
+  DigestSettings,
+  DiskTask,
+  FromDiskThread,
+  PageRange,
+  PlainError,
+  ToDiskThread,
+} from './disk-control.ts';
+import { DiskImage } from './disk-image.ts';
+import { DiskPages } from './disk-pages.ts';
+import { type DiskState, LoggedDisk } from './logged-disk.ts';
+
+if (parentPort === null) throw new Error('disk-worker.ts runs as a worker');
+const port = parentPort;
+const task = workerData as DiskTask;
+
+/** Memory for changes that were made and have not left for the backup: then changes wait. */
+const logBytesMax = 32 * 2 ** 20;
+
+const state: DiskState = {
+  isOpen: false,
+  log: undefined,
+  control: new Int32Array(task.control),
+  flushing: new Set(),
+};
+let logNumber = 0;
+/** Changes that wait for room in the log, in order. */
+const waiting: (() => void)[] = [];
+const images: DiskImage[] = [];
+const disks: LoggedDisk[] = [];
+let server: NbdServer | undefined;
+let digester: { readonly settings: DigestSettings; readonly it: PageDigester } | undefined;
+
+try {
+  for (const [index, path] of task.images.entries()) {
+    images.push(DiskImage.open(path, true));
+    disks.push(new LoggedDisk(images[index]!, index, state));
+  }
+  const named = new Map(disks.map((disk, index) => [`disk${index}`, disk]));
+  server = await NbdServer.listen({ path: task.socketPath, disks: named, admit });
+  port.on('message', (message: ToDiskThread) => onMessage(message));
+  say({ kind: 'ready', sizes: images.map((image) => image.sizeBytes) });
+} catch (error) {
+  say({ kind: 'failed', error: plain(error) });
+}
+
+function admit(work: () => void): void {
+  if (waiting.length === 0 && (state.log?.hasRoom ?? true)) work();
+  else waiting.push(work);
+}
+
+function admitWaiting(): void {
+  while (waiting.length > 0 && (state.log?.hasRoom ?? true)) waiting.shift()!();
+}
+
+function onMessage(message: ToDiskThread): void {
+  switch (message.kind) {
+    case 'open-to-changes':
+      state.isOpen = message.isOpen;
+      return;
+    case 'start-log':
+      startLog(message.log, message.frameBytes);
+      return;
+    case 'stop-log':
+      state.log?.close();
+      state.log = undefined;
+      admitWaiting();
+      return;
+    case 'sent':
+      if (message.log !== logNumber) return;
+      state.log?.left(message.bytes);
+      admitWaiting();
+      return;
+    case 'guest-stops':
+      for (const goOn of [...state.flushing]) goOn();
+      return;
+    case 'seal':
+      state.log?.flush();
+      say({ kind: 'done', call: message.call });
+      return;
+    case 'digests':
+      answer(message.call, () => digests(message.range, message.settings));
+      return;
+    case 'copy':
+      answer(message.call, async () => disks[message.disk]!.copy(message.pages));
+      return;
+    case 'close':
+      answer(message.call, async () => {
+        await server?.close();
+        port.close();
+        for (const image of images) image.close();
+      });
+  }
+}
+
+function startLog(log: number, frameBytes: number): void {
+  state.log?.close();
+  logNumber = log;
+  state.log = new ChangeLog({
+    frameBytes,
+    bytesMax: logBytesMax,
+    handOut: (body, epoch) =>
+      port.postMessage({ kind: 'changes', log, epoch, body } satisfies FromDiskThread, [
+        body.buffer as ArrayBuffer,
+      ]),
+  });
+}
+
+async function digests(range: PageRange, settings: DigestSettings): Promise<BigUint64Array> {
+  if (digester?.settings.secret.toString() !== settings.secret.toString()) {
+    digester = { settings, it: await PageDigester.create(settings) };
+  }
+  const found = new BigUint64Array(range.count);
+  const pages = new DiskPages(images[range.disk]!);
+  for (let done = 0; done < range.count; done += pagesPerTurn) {
+    const count = Math.min(pagesPerTurn, range.count - done);
+    const into = new Uint8Array(found.buffer, done * 8, count * 8);
+    digester.it.digestRange(pages, range.first + done, count, into);
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+  return found;
+}
+
+/** Pages digested before the guest's requests get their turn. */
+const pagesPerTurn = 256;
+
+function answer(call: number, work: () => Promise<unknown>): void {
+  work().then(
+    (found) =>
+      say({ kind: 'done', call, ...(found instanceof BigUint64Array ? { digests: found } : {}) }),
+    (error: unknown) => say({ kind: 'not-done', call, error: plain(error) }),
+  );
+}
+
+function plain(error: unknown): PlainError {
+  if (error instanceof UnderstudyError) {
+    const { code, message, hint } = error;
+    return { code, message, hint };
+  }
+  const cause = systemCode(error);
+  if (cause === undefined) throw error;
+  const hint = 'See the state of the disk and its file system on this host.';
+  return { code: 'E_DISK_IO', message: (error as Error).message, hint };
+}
+
+function say(message: FromDiskThread): void {
+  port.postMessage(message);
+}

@@ -1,0 +1,135 @@
+import { pageBytes } from '../ids.ts';
+import type { DiskExtent, NbdDisk } from '../nbd/nbd-disk.ts';
+import type { ChangeLog } from './change-log.ts';
+import { diskControl } from './disk-control.ts';
+import type { DiskImage } from './disk-image.ts';
+
+/** What all disks of a guest have in common. */
+export interface DiskState {
+  /** The guest runs here; otherwise its disks change by the primary's epochs alone. */
+  isOpen: boolean;
+  log: ChangeLog | undefined;
+  readonly control: Int32Array;
+  /** To be called when the guest stops: each ends the waiting of a FLUSH. */
+  readonly flushing: Set<() => void>;
+}
+
+type Image = Omit<DiskImage, 'close' | 'path' | 'nextData'>;
+
+/**
+ * A disk whose changes are logged for the running epoch as they are made: the order of the log is
+ * that of the changes, because both are made in one turn of this thread.
+ */
+export class LoggedDisk implements NbdDisk {
+  readonly writable = true;
+  readonly #image: Image;
+  readonly #disk: number;
+  readonly #state: DiskState;
+  /** A sync that nobody waited for has failed: the next FLUSH says so. */
+  #failed: unknown;
+
+  constructor(image: Image, disk: number, state: DiskState) {
+    this.#image = image;
+    this.#disk = disk;
+    this.#state = state;
+  }
+
+  get sizeBytes(): number {
+    return this.#image.sizeBytes;
+  }
+
+  readCached(offset: number, target: Uint8Array, address: bigint): boolean {
+    return this.#image.readCached(offset, target, address);
+  }
+
+  read(offset: number, target: Uint8Array): Promise<void> {
+    return this.#image.read(offset, target);
+  }
+
+  write(offset: number, source: Uint8Array): void {
+    this.#refuseUnlessOpen();
+    try {
+      this.#image.write(offset, source);
+    } finally {
+      // Also what failed midway: of a range that could not be written either content is right,
+      // but both sides must have the same.
+      this.#log((log, epoch) => log.data(epoch, this.#disk, offset, source));
+    }
+  }
+
+  zero(offset: number, length: number, mayPunch: boolean): void {
+    this.#refuseUnlessOpen();
+    try {
+      this.#image.zero(offset, length, mayPunch);
+    } finally {
+      this.#log((log, epoch) => log.zeros(epoch, this.#disk, offset, length));
+    }
+  }
+
+  trim(offset: number, length: number): void {
+    this.zero(offset, length, true);
+  }
+
+  /**
+   * While the guest is stopped for a checkpoint nobody of it waits, and QEMU must not: the sync
+   * goes on behind its back. What it was for is in the log, and safe with the epoch.
+   */
+  async flush(): Promise<void> {
+    const failed = this.#failed;
+    if (failed !== undefined) {
+      this.#failed = undefined;
+      throw failed;
+    }
+    const synced = this.#image.flush();
+    const { log, control, flushing } = this.#state;
+    if (log === undefined) {
+      await synced;
+      return;
+    }
+    await new Promise<void>((resolve, reject) => {
+      let isLate = false;
+      const goOn = (): void => {
+        isLate = true;
+        flushing.delete(goOn);
+        resolve();
+      };
+      flushing.add(goOn);
+      synced.then(goOn, (error: unknown) => {
+        if (isLate) this.#failed = error;
+        flushing.delete(goOn);
+        reject(error);
+      });
+      if (Atomics.load(control, diskControl.pausing) === 1) goOn();
+    });
+  }
+
+  extents(offset: number, length: number, countMax: number): DiskExtent[] {
+    return this.#image.extents(offset, length, countMax);
+  }
+
+  /** Logs pages as they are now, so that a backup that misses them gets them. */
+  copy(pages: Uint32Array): void {
+    const page = new Uint8Array(pageBytes);
+    for (const index of pages) {
+      const offset = index * pageBytes;
+      const length = Math.min(pageBytes, this.sizeBytes - offset);
+      const content = page.subarray(0, length);
+      this.#image.readNow(offset, content);
+      const isZero = content.every((byte) => byte === 0);
+      this.#log((log, epoch) => {
+        if (isZero) log.zeros(epoch, this.#disk, offset, length);
+        else log.data(epoch, this.#disk, offset, content);
+      });
+    }
+  }
+
+  #log(work: (log: ChangeLog, epoch: number) => void): void {
+    const { log, control } = this.#state;
+    if (log !== undefined) work(log, Atomics.load(control, diskControl.epoch));
+  }
+
+  #refuseUnlessOpen(): void {
+    if (this.#state.isOpen) return;
+    throw Object.assign(new Error('the guest does not run here'), { code: 'EPERM' });
+  }
+}

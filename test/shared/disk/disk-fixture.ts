@@ -1,0 +1,59 @@
+import { execFile } from 'node:child_process';
+import { mkdtempSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { DiskServer } from '../../../shared/disk/disk-server.ts';
+
+const run = promisify(execFile);
+
+export interface ServedDisk {
+  readonly folder: string;
+  readonly image: string;
+  readonly server: DiskServer;
+  readonly uri: string;
+  /** The output of a judge. Rejects where it ends with an error. */
+  judge(program: string, ...args: string[]): Promise<string>;
+  qemuIo(...commands: string[]): Promise<string>;
+}
+
+/** An empty image behind a server of ours, for as long as `work` takes. */
+export async function withServedDisk(
+  sizeBytes: number,
+  work: (disk: ServedDisk) => Promise<void>,
+): Promise<void> {
+  const folder = mkdtempSync(join(tmpdir(), 'understudy-disk-'));
+  try {
+    const image = emptyImage(folder, 'a.raw', sizeBytes);
+    const socketPath = join(folder, 'nbd.sock');
+    const onDeath = (error: Error) => {
+      throw error;
+    };
+    const server = await DiskServer.start({ images: [image], socketPath, onDeath });
+    try {
+      server.openToChanges();
+      const uri = `nbd+unix:///disk0?socket=${socketPath}`;
+      const judge = async (program: string, ...args: string[]): Promise<string> => {
+        const ran = run(program, args, { timeout: 60_000, maxBuffer: 2 ** 26 });
+        const { stdout } = await ran.catch((error: { stdout: string; stderr: string }) => {
+          throw new Error(`${program}: ${error.stdout}${error.stderr}`);
+        });
+        return stdout;
+      };
+      const qemuIo = (...commands: string[]) =>
+        judge('qemu-io', '-f', 'raw', ...commands.flatMap((one) => ['-c', one]), uri);
+      await work({ folder, image, server, uri, judge, qemuIo });
+    } finally {
+      await server.close();
+    }
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+export function emptyImage(folder: string, name: string, sizeBytes: number): string {
+  const path = join(folder, name);
+  writeFileSync(path, '');
+  truncateSync(path, sizeBytes);
+  return path;
+}

@@ -1,6 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import { CaptureSlots } from '../primary/capture/capture-slots.ts';
 import { takeCheckpoint } from '../primary/capture/checkpoint.ts';
 import type { DirtyTracker } from '../primary/capture/tracker.ts';
+import { WrittenPages } from '../primary/capture/written-pages.ts';
 import { monotonicClock } from '../shared/clock.ts';
 import type { Guest } from '../shared/guest/guest.ts';
 import { PageSet } from '../shared/page-set.ts';
@@ -47,18 +49,21 @@ export async function measurePauses(
   const pauseMs: number[] = [];
   const dirtyPages: number[] = [];
   const floors: FloorRound[] = [];
+  const written = new WrittenPages(tracker, guest.memory.pageCount);
+  const slots = new CaptureSlots(guest.memory, buffer);
   tracker.arm();
   for (let round = 0; round < warmUpRounds + rounds; round++) {
     await sleep(epochMs);
     const checkpoint = await takeCheckpoint({
-      ...{ guest, tracker, buffer, dirty, clock: monotonicClock, withBaseline: false },
+      ...{ guest, written, slots, clock: monotonicClock, withBaseline: false },
       drain: () => Promise.reject(new Error('an epoch did not fit the buffer')),
     });
+    slots.clear();
     await sleep(epochMs);
     const floor = await measureFloor(guest, tracker, buffer, dirty);
     if (round < warmUpRounds) continue;
     pauseMs.push(checkpoint.pauseMs);
-    dirtyPages.push(checkpoint.dirtyPages);
+    dirtyPages.push(checkpoint.copiedPages);
     floors.push(floor);
   }
   return { pauseMs, dirtyPages, floors };

@@ -258,11 +258,11 @@ export class PrimaryAgent {
         if (error !== undefined) this.#warn(error);
       },
     });
-    const { baselineEveryEpochs, verifyEveryEpochs } = settings;
+    const { baselineEveryEpochs, verifyEveryEpochs, liveRounds } = settings;
     const session = new Session({
       ...{ about, guest, tracker, encoder, digester, sender, control: this.#control, clock, emit },
       output: this.#parts.output,
-      ...{ baselineEveryEpochs, verifyEveryEpochs },
+      ...{ baselineEveryEpochs, verifyEveryEpochs, liveRounds },
       onFailed: (error) => {
         this.#warn(error);
         this.#mailbox.post({ kind: 'broken', session: id, cause: error.message });

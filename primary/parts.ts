@@ -87,6 +87,8 @@ export interface PrimarySettings {
   readonly verifyEveryEpochs: number;
   /** `continue` where it is not said. */
   readonly onBackupLost?: BackupLossPolicy;
+  /** Live rounds of each epoch; null: as many as pay. */
+  readonly liveRounds: number | null;
 }
 export interface PrimaryProgress {
   show(activity: 'held' | 'joining' | 'synchronising' | 'protecting' | 'leaving'): void;

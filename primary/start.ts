@@ -183,5 +183,6 @@ function settingsOf(config: PrimaryConfig): PrimarySettings {
     baselineEveryEpochs: config.baseline.refreshEpochs,
     verifyEveryEpochs: config.verify.everyEpochs,
     onBackupLost: config.output.onBackupLost,
+    liveRounds: config.epoch.liveRounds,
   };
 }

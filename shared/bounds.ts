@@ -54,6 +54,10 @@ export const bounds = Object.freeze({
   /** How often a stream with something outstanding looks at the clock. */
   streamTickMs: 20,
 
+  // Capture.
+  /** Live rounds before one pause: each takes off a good part of what the last one left. */
+  liveRoundsMax: 8,
+
   // Acknowledgements.
   /** A backup says its newest one again after so long. */
   ackRepeatMs: 200,

@@ -1,41 +1,35 @@
 import type { Clock } from '../../shared/clock.ts';
 import { isUnderstudyError, UnderstudyError } from '../../shared/errors.ts';
-import type { Guest } from '../../shared/guest/guest.ts';
+import type { DirectIoMark, Guest } from '../../shared/guest/guest.ts';
 import type { PageSet } from '../../shared/page-set.ts';
-import type { DirtyTracker } from './tracker.ts';
-
-/** Where captured pages go: slots of one page each, filled from 0. */
-export interface CaptureBuffer {
-  readonly captureBuffer: Uint8Array;
-  readonly captureCapacityPages: number;
-  /** Page number of each slot. */
-  readonly capturePages: Uint32Array;
-}
+import type { CaptureSlots } from './capture-slots.ts';
+import type { WrittenPages } from './written-pages.ts';
 
 export interface CheckpointOptions {
   readonly guest: Guest;
-  readonly tracker: DirtyTracker;
   readonly clock: Clock;
-  readonly buffer: CaptureBuffer;
   /**
-   * Pages to capture. The checkpoint adds what was written, and removes what reached the buffer
-   * for good: if it fails midway nothing is forgotten.
+   * Its pages are captured. The checkpoint scans, and forgets the pages once all of them have
+   * reached the slots or the stream: if it fails midway nothing is forgotten.
    */
-  readonly dirty: PageSet;
+  readonly written: WrittenPages;
+  /** May hold pages that were captured live. */
+  readonly slots: CaptureSlots;
+  /** As the guest gave it just before the first live scan; undefined: there was none. */
+  readonly directIoBefore?: DirectIoMark;
   /** Also takes a new baseline, which makes this one pause longer. */
   readonly withBaseline: boolean;
   /** Encodes and sends a full buffer in the pause, because more pages are dirty than fit. */
   readonly drain: (count: number) => Promise<void>;
   /** Called at the end of the pause: whatever the guest has said by then belongs to it. */
   readonly beforeResume?: () => void;
-  /** Sees what was dirty once all of it is captured, before it is forgotten. */
-  readonly beforeForget?: (dirty: PageSet) => void;
+  /** Sees what the last scan found, after the pause; `written` is forgotten next. */
+  readonly beforeForget?: (scanned: PageSet, scanMs: number) => void;
 }
 
 export interface Checkpoint {
-  /** Pages in the buffer's slots 0 … count − 1, still to be encoded. */
-  readonly count: number;
-  readonly dirtyPages: number;
+  /** Pages that were copied in the pause. */
+  readonly copiedPages: number;
   readonly deviceState: Uint8Array;
   readonly baseline: Uint8Array | undefined;
   readonly pausedAtMs: number;
@@ -57,7 +51,7 @@ export interface Checkpoint {
  * On an error the guest is made to run again before the error is thrown.
  */
 export async function takeCheckpoint(options: CheckpointOptions): Promise<Checkpoint> {
-  const { guest, tracker, clock, dirty } = options;
+  const { guest, written, slots, clock } = options;
   const pausedAtMs = clock.nowMs();
   try {
     await guest.pause();
@@ -67,22 +61,22 @@ export async function takeCheckpoint(options: CheckpointOptions): Promise<Checkp
     // A failed copy must not leave this promise without a handler.
     deviceSaved.catch(() => {});
     const scanStartMs = clock.nowMs();
-    tracker.collect(dirty);
-    const dirtyPages = dirty.size;
+    const scanned = written.scanPaused();
     const scannedAtMs = clock.nowMs();
-    const count = await copyDirtyPages(options);
+    if (await wasDirectIo(options)) written.recaptureCandidates();
+    const copiedPages = written.toCapture.size;
+    await slots.capture(written.toCapture, options.drain);
     const copiedAtMs = clock.nowMs();
     const deviceState = await deviceSaved;
     const savedAtMs = clock.nowMs();
     options.beforeResume?.();
     await guest.resume();
     const resumedAtMs = clock.nowMs();
-    // Everything that was dirty has reached the buffer or the stream: the set starts anew.
-    options.beforeForget?.(dirty);
-    dirty.clear();
+    // All of them have reached the slots or the stream: the books start anew.
+    options.beforeForget?.(scanned, scannedAtMs - scanStartMs);
+    written.forget();
     return {
-      count,
-      dirtyPages,
+      copiedPages,
       deviceState,
       baseline,
       pausedAtMs,
@@ -103,25 +97,10 @@ export async function takeCheckpoint(options: CheckpointOptions): Promise<Checkp
   }
 }
 
-/** Copies dirty pages into the buffer; drains it whenever it is full and more are to come. */
-async function copyDirtyPages(options: CheckpointOptions): Promise<number> {
-  const { guest, dirty, buffer } = options;
-  let from = 0;
-  for (;;) {
-    const count = dirty.take(from, buffer.capturePages.subarray(0, buffer.captureCapacityPages));
-    if (count > 0) {
-      guest.memory.copyPages(buffer.capturePages, count, buffer.captureBuffer, 0);
-      from = buffer.capturePages[count - 1]! + 1;
-    }
-    if (count < buffer.captureCapacityPages || !hasMore(dirty, from)) return count;
-    await options.drain(count);
-  }
-}
-
-const oneSlot = new Uint32Array(1);
-
-function hasMore(dirty: PageSet, from: number): boolean {
-  return dirty.take(from, oneSlot) === 1;
+/** The guest stands still, so a request that was under way at a live scan has ended since. */
+async function wasDirectIo({ guest, directIoBefore }: CheckpointOptions): Promise<boolean> {
+  if (directIoBefore === undefined || guest.directIoMark === undefined) return false;
+  return directIoBefore === null || (await guest.directIoMark()) !== directIoBefore;
 }
 
 /** QEMU does not answer: the next session's first pause ends with the guest running. */

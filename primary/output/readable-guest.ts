@@ -6,8 +6,10 @@ import type { Guest } from '../../shared/guest/guest.ts';
  */
 export function readableGuest(guest: Guest, output: PauseListener): Guest {
   const { name, description, instance, memory } = guest;
+  const directIoMark = guest.directIoMark?.bind(guest);
   return {
     ...{ name, description, instance, memory },
+    ...(directIoMark === undefined ? {} : { directIoMark }),
     pause: async () => {
       output.pausing();
       await guest.pause();

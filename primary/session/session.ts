@@ -5,11 +5,13 @@ import { isUnderstudyError, UnderstudyError } from '../../shared/errors.ts';
 import type { Guest } from '../../shared/guest/guest.ts';
 import { type Epoch, epoch, type Term } from '../../shared/ids.ts';
 import type { EmitEvent } from '../../shared/observe/events.ts';
-import { PageSet } from '../../shared/page-set.ts';
 import type { About, ControlChannel } from '../../shared/transport/control-channel.ts';
 import type { StreamSender } from '../../shared/transport/stream-sender.ts';
+import { CaptureSlots } from '../capture/capture-slots.ts';
 import { takeCheckpoint } from '../capture/checkpoint.ts';
+import { type LiveResult, LiveRounds } from '../capture/live-rounds.ts';
 import type { DirtyTracker } from '../capture/tracker.ts';
+import { WrittenPages } from '../capture/written-pages.ts';
 import type { GuestOutput } from '../parts.ts';
 import type { EpochEncoder } from '../pipeline/epoch-encoder.ts';
 import { EpochPublisher } from './epoch-publisher.ts';
@@ -32,6 +34,8 @@ export interface SessionParts {
   readonly baselineEveryEpochs: number;
   /** The guest's real RAM is compared with the index every so many epochs; 0: never. */
   readonly verifyEveryEpochs: number;
+  /** Live rounds of each epoch; null: as many as pay. */
+  readonly liveRounds: number | null;
   /** The session can't go on, although nothing that was called has failed. */
   onFailed(error: UnderstudyError): void;
 }
@@ -55,14 +59,14 @@ export class Session {
   readonly #closed = new AbortController();
   /** Rejects when the session is closed. */
   readonly #whenClosed: Promise<never>;
-  /** Invariant: a page that the guest wrote is in here, or in the buffer, or in the stream. */
-  readonly #dirty: PageSet;
+  /** Invariant: a page that the guest wrote is to be captured, in a slot, or in the stream. */
+  readonly #written: WrittenPages;
+  readonly #slots: CaptureSlots;
+  readonly #rounds: LiveRounds;
   readonly #capturedAtMs = new Map<Epoch, number>();
   readonly #audit: MemoryAudit;
   readonly #comparison: ReplicaComparison;
   #baselineDue = true;
-  /** Pages that the open epoch sent before its checkpoint. */
-  #livePages = 0;
 
   constructor(parts: SessionParts) {
     this.#parts = parts;
@@ -71,8 +75,16 @@ export class Session {
       signal.addEventListener('abort', () => reject(signal.reason), { once: true });
     });
     this.#whenClosed.catch(() => {});
-    this.#dirty = new PageSet(parts.guest.memory.pageCount);
+    const { memory } = parts.guest;
     this.#publisher = new EpochPublisher(parts.encoder, parts.sender, parts.clock);
+    this.#written = new WrittenPages(parts.tracker, memory.pageCount);
+    this.#slots = new CaptureSlots(memory, parts.encoder);
+    const roundsParts = {
+      ...{ written: this.#written, slots: this.#slots, clock: parts.clock },
+      roundsWanted: parts.liveRounds,
+      drain: (count: number) => this.#drain(count),
+    };
+    this.#rounds = new LiveRounds(roundsParts, memory.pageCount);
     this.#comparison = new ReplicaComparison({
       ...parts,
       closed: this.#closed.signal,
@@ -87,25 +99,28 @@ export class Session {
    * is sent in live rounds, and the first checkpoint closes the epoch. Returns once it is sent.
    */
   async synchronise(): Promise<Epoch> {
-    const { guest, tracker, encoder, clock, emit, about } = this.#parts;
+    const { guest, encoder, clock, emit, about } = this.#parts;
+    const written = this.#written;
     const startedAtMs = clock.nowMs();
     const first = epoch(1);
-    tracker.arm();
+    written.arm();
     // Arming may have met pages in the middle of direct I/O. From this pause on it is exact.
     await this.#collectPaused();
     await indexMemory(guest.memory, encoder, clock, this.#closed.signal);
     const pageCount = guest.memory.pageCount;
     const differing = await findDifferingPages(pageCount, encoder, this.#askDigests());
     encoder.forget(differing);
-    this.#dirty.addAll(differing);
-    const pages = this.#dirty.size;
+    written.toCapture.addAll(differing);
+    const pages = written.toCapture.size;
     const { session } = about;
     emit({ kind: 'sync', phase: 'started', session, pages, bytes: 0, syncMs: 0 });
 
     await this.#publisher.begin(first, 'sync', epoch(0));
     for (let round = 0; round < liveRoundsMax; round++) {
-      if (this.#dirty.size <= finalRoundPagesMax) break;
-      await this.#sendLive();
+      if (written.toCapture.size <= finalRoundPagesMax) break;
+      await this.#slots.capture(written.toCapture, (count) => this.#drain(count));
+      written.toCapture.clear();
+      await this.#drainSlots();
       await this.#collectPaused();
     }
     // From this checkpoint on the backup may resume the guest, once the protected term is there.
@@ -153,35 +168,43 @@ export class Session {
     this.#parts.sender.close();
   }
 
-  /** The paused part, and all that follows it: returns the epoch's bytes on the wire. */
+  /** Live rounds, the paused part, and all that follows it: returns the epoch's wire bytes. */
   async #closeEpoch(number: Epoch): Promise<number> {
-    const { guest, tracker, encoder, clock, emit, baselineEveryEpochs } = this.#parts;
-    this.#closed.signal.throwIfAborted();
+    const { guest, clock, emit, baselineEveryEpochs, output } = this.#parts;
+    const { signal } = this.#closed;
+    const written = this.#written;
+    signal.throwIfAborted();
     const periodic = baselineEveryEpochs > 0 && number % baselineEveryEpochs === 0;
-    const withBaseline = this.#baselineDue || periodic;
-    const { output } = this.#parts;
+    const pays = this.#rounds.pay;
+    // Before the first live scan: what is under way then is counted when it ends.
+    const directIoBefore = pays ? await guest.directIoMark?.() : undefined;
+    if (pays) await this.#rounds.run();
+    signal.throwIfAborted();
+    let dirtyPages = 0;
+    let live: LiveResult = { rounds: 0, pages: 0 };
     const checkpoint = await takeCheckpoint({
-      guest,
-      tracker,
-      clock,
-      buffer: encoder,
-      dirty: this.#dirty,
-      withBaseline,
-      drain: (count) => this.#publisher.drain(count),
+      ...{ guest, clock, written, slots: this.#slots },
+      ...(directIoBefore === undefined ? {} : { directIoBefore }),
+      withBaseline: this.#baselineDue || periodic,
+      drain: (count) => this.#drain(count),
       beforeResume: () => output.barrier(number),
-      beforeForget: (dirty) => this.#audit.settle(dirty),
+      beforeForget: (scanned, scanMs) => {
+        this.#audit.settle(written.candidates);
+        this.#audit.settle(written.toCapture);
+        written.toCapture.addAll(written.candidates);
+        dirtyPages = written.toCapture.size;
+        live = this.#rounds.paused(scanned, scanMs, dirtyPages);
+      },
     });
     this.#capturedAtMs.set(number, checkpoint.pausedAtMs);
-    this.#closed.signal.throwIfAborted();
-    await this.#publisher.drain(checkpoint.count);
+    signal.throwIfAborted();
+    await this.#drainSlots();
     if (checkpoint.baseline !== undefined) {
       await this.#publisher.sendParts('baseline', checkpoint.baseline);
       this.#baselineDue = false;
     }
     await this.#publisher.sendParts('device', checkpoint.deviceState);
     this.#comparison.encoded(number);
-    const dirtyPages = this.#livePages + checkpoint.dirtyPages;
-    this.#livePages = 0;
     let epochBytes = 0;
     await this.#publisher.commit(({ stats, ramDigest, wireBytes, encodeMs }) => {
       epochBytes = wireBytes;
@@ -192,6 +215,9 @@ export class Session {
         pauseMs: checkpoint.pauseMs,
         phasesMs: { ...checkpoint.phasesMs },
         dirtyPages,
+        liveRounds: live.rounds,
+        livePages: live.pages,
+        pausedPages: checkpoint.copiedPages,
         changedPages: stats.changedPages,
         changedBlocks: stats.changedBlocks,
         sharedBlocks: stats.sharedBlocks,
@@ -204,27 +230,22 @@ export class Session {
     return epochBytes;
   }
 
-  /** Copies and sends the dirty pages while the guest runs. What it writes meanwhile is tracked. */
-  async #sendLive(): Promise<void> {
-    const { guest, encoder } = this.#parts;
-    const slots = encoder.capturePages.subarray(0, encoder.captureCapacityPages);
-    for (;;) {
-      const count = this.#dirty.take(0, slots);
-      if (count === 0) return;
-      guest.memory.copyPages(slots, count, encoder.captureBuffer, 0);
-      for (let slot = 0; slot < count; slot++) this.#dirty.delete(slots[slot]!);
-      this.#livePages += count;
-      await this.#publisher.drain(count);
-      await breathe(this.#parts.clock, this.#closed.signal);
-    }
+  async #drain(count: number): Promise<void> {
+    await this.#publisher.drain(count);
+    this.#closed.signal.throwIfAborted();
+  }
+
+  async #drainSlots(): Promise<void> {
+    await this.#drain(this.#slots.count);
+    this.#slots.clear();
   }
 
   /** A pause of a stop and a scan: exact, also for pages under direct I/O. */
   async #collectPaused(): Promise<void> {
-    const { guest, tracker } = this.#parts;
+    const { guest } = this.#parts;
     try {
       await guest.pause();
-      tracker.collect(this.#dirty);
+      this.#written.scanPaused();
     } finally {
       await guest.resume();
     }

@@ -117,6 +117,17 @@ export const epoch = group('How often the guest is checkpointed.', {
     max: 60_000,
     fallback: 100,
   }),
+  liveRounds: optional(
+    integer({
+      what:
+        'Rounds before each pause in which written pages are captured while the guest still ' +
+        'runs, so that the pause finds few. 0: none; null: as many as pay, by measured write ' +
+        'rate and speed.',
+      why: 'Set it to 0 where every page costs more than a longer pause, or to compare.',
+      min: 0,
+      max: bounds.liveRoundsMax,
+    }),
+  ),
   captureBuffer: optional(
     size({
       what:

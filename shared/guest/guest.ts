@@ -30,11 +30,20 @@ export interface Guest {
    * The guest is paused when it returns and can be resumed.
    */
   saveBaseline(): Promise<Uint8Array>;
+  /**
+   * Counts requests that a device ended, of those that may write into RAM past the page tables
+   * (direct I/O). Equal marks: none was under way between the two, if the guest is paused at the
+   * second. Absent where there is no such device.
+   */
+  directIoMark?(): Promise<DirectIoMark>;
   /** Called for each event, never inside another call's stack. Returns how to stop listening. */
   onEvent(listener: (event: GuestEvent) => void): () => void;
   /** Lets go of the guest, which goes on as it is. */
   detach(): Promise<void>;
 }
+
+/** null: such devices can't be counted, so a request may be under way at any time. */
+export type DirectIoMark = number | null;
 
 /** What two sides must agree on for one to resume what the other checkpointed. */
 export interface GuestDescription {

@@ -60,7 +60,12 @@ export interface EpochCaptured {
   /** Type II downtime and its phases. */
   pauseMs: number;
   phasesMs: { stop: number; scan: number; copy: number; device: number; resume: number };
+  /** Distinct pages that the tracker reported. */
   dirtyPages: number;
+  /** Rounds of capture while the guest ran, the pages copied in them, and those in the pause. */
+  liveRounds: number;
+  livePages: number;
+  pausedPages: number;
   /** Pages with at least one changed block. */
   changedPages: number;
   changedBlocks: number;

@@ -2,10 +2,11 @@ import { createHash } from 'node:crypto';
 import { readFileSync, statfsSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { isUnderstudyError, UnderstudyError } from '../errors.ts';
-import type { Guest, GuestDescription, GuestEvent } from '../guest/guest.ts';
+import type { DirectIoMark, Guest, GuestDescription, GuestEvent } from '../guest/guest.ts';
 import type { GuestName } from '../ids.ts';
 import { RamFile } from '../memory/ram-file.ts';
 import { saveBaselineStream } from './baseline.ts';
+import { DirectIoCounter } from './direct-io.ts';
 import type { GuestConfig } from './guest-options.ts';
 import { checkDeviceState } from './migration-stream.ts';
 import type { ProcessIdentity } from './process-record.ts';
@@ -42,6 +43,7 @@ export class QemuGuest implements Guest {
   #ownResume = false;
   /** An operator, or QEMU itself, stopped the guest: it is theirs to let run again. */
   #heldByOther = false;
+  #directIo: Promise<DirectIoCounter> | undefined;
 
   /**
    * Starts the guest with new, empty memory. Errors: those of `startInstance`, and
@@ -142,6 +144,12 @@ export class QemuGuest implements Guest {
 
   async saveBaseline(): Promise<Uint8Array> {
     return saveBaselineStream(this.#instance.process);
+  }
+
+  async directIoMark(): Promise<DirectIoMark> {
+    const { process, config } = this.#instance;
+    this.#directIo ??= DirectIoCounter.open(process, config.extraArguments);
+    return await (await this.#directIo).mark();
   }
 
   onEvent(listener: (event: GuestEvent) => void): () => void {

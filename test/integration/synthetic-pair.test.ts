@@ -58,6 +58,29 @@ test('RAM of both sides is the same, byte for byte, at an epoch', async (t) => {
   t.true(sameMemory(primary.guest.memory, backup.memory));
 });
 
+test('live rounds change nothing: RAM is the same, and nothing was missed or went astray', async (t) => {
+  const bus = new MemoryBus({ seed: 12, time: 'real' });
+  const backup = await startBackup(t, bus, tmpfsFolder(t));
+  const primary = startPrimary(t, bus, { verifyEveryEpochs: 2, liveRounds: 3 });
+  await primary.events.find('verify', ({ side }) => side === 'primary');
+  await primary.events.find('verify', ({ side }) => side === 'backup');
+  await primary.events.find('ack', ({ epoch }) => epoch >= 20);
+  const epochs = primary.events.events.filter((event) => event.kind === 'epoch');
+  const live = epochs.filter(({ liveRounds }) => liveRounds === 3);
+  t.true(live.length >= 15, `${live.length} of ${epochs.length}`);
+  t.true(live.some(({ livePages, pausedPages }) => livePages > pausedPages));
+  t.deepEqual(
+    primary.events.events.filter((event) => event.kind === 'verify' && !event.ok),
+    [],
+  );
+  await settled(primary);
+  t.true(sameMemory(primary.guest.memory, backup.memory));
+  primary.vanish();
+  backup.watch.fallSilent();
+  const done = await backup.events.find('takeover');
+  t.is(done.ramDigestFound, done.ramDigestExpected);
+});
+
 test('a backup that was restarted is brought level by digests, not by everything', async (t) => {
   const bus = new MemoryBus({ seed: 3, time: 'real' });
   const folder = tmpfsFolder(t);

@@ -126,6 +126,7 @@ export function startPrimary(
     inputLog?: InputLogPort;
     intervalMs?: number;
     onBackupLost?: BackupLossPolicy;
+    liveRounds?: number;
   } = {},
 ): RunningPrimary {
   const guest = options.guest ?? new SyntheticGuest({ name: guestName, memoryBytes, seed: 7 });
@@ -158,6 +159,7 @@ export function startPrimary(
       baselineEveryEpochs: 0,
       verifyEveryEpochs: options.verifyEveryEpochs ?? 0,
       onBackupLost: options.onBackupLost ?? 'continue',
+      liveRounds: options.liveRounds ?? null,
     },
     openCodec: async (secret) => {
       const pageCount = memoryBytes / 4096;

@@ -94,7 +94,10 @@ const wrongValues: readonly (readonly [string, string])[] = [
   ['epoch:\n  intervalMs: .inf\n', 'found the number Infinity'],
   ['epoch:\n  intervalMs:\n', 'expected a whole number from 10 to 60000, found nothing'],
   ['epoch:\n  intervalMs: [100]\n', 'expected a whole number from 10 to 60000, found a list'],
-  ['epoch: 100\n', 'expected a section with intervalMs, captureBuffer, found the number 100'],
+  [
+    'epoch: 100\n',
+    'expected a section with intervalMs, liveRounds, captureBuffer, found the number 100',
+  ],
   ['share:\n  enabled: yes\n', 'expected true or false, found "yes"; did you mean true?'],
   ['tracker: softdirty\n', 'found "softdirty"; did you mean soft-dirty?'],
   ['identify:\n  blockBytes: 100\n', 'expected 64, 128 or 256, found the number 100'],

@@ -1,0 +1,90 @@
+import test from 'ava';
+import {
+  costsAtStart,
+  fixedRound,
+  learnCosts,
+  planRound,
+  type RoundCosts,
+  roundsPay,
+} from '../../../primary/capture/round-plan.ts';
+
+const costs: RoundCosts = {
+  scanMs: 0.5,
+  copyMsPerPage: 0.001,
+  sendMsPerPage: 0.004,
+  writtenPerMs: 25,
+  coldWrittenPerMs: 25,
+  pagesPerEpoch: 25_000,
+};
+
+/** A guest that writes distinct pages at a rate; what is left for the pause, and the rounds. */
+function simulate(pages: number, measured: RoundCosts, roundsMax = 8) {
+  const rounds: string[] = [];
+  let left = pages;
+  let held = 0;
+  for (;;) {
+    const roundsLeft = roundsMax - rounds.length;
+    const view = { roundsLeft, pages: left, coldPages: left, heldPages: held };
+    const plan = planRound(view, measured);
+    if (plan === 'pause') return { left, held, rounds };
+    rounds.push(plan);
+    const copyMs = left * measured.copyMsPerPage;
+    held += left;
+    let ms = measured.scanMs + copyMs;
+    if (plan === 'send') {
+      ms += held * measured.sendMsPerPage;
+      held = 0;
+    }
+    left = Math.min(pages, Math.ceil(measured.writtenPerMs * ms));
+  }
+}
+
+test('the pause copies what is written in milliseconds, however much the epoch wrote', (t) => {
+  for (const pages of [1000, 5000, 25_000, 100_000]) {
+    const { left, rounds } = simulate(pages, costs);
+    t.true(left * costs.copyMsPerPage < 0.3, `${pages}: ${left} left after ${rounds}`);
+    t.true(rounds.length <= 4, `${rounds}`);
+  }
+});
+
+test('the work after the pause shrinks with the rounds', (t) => {
+  const { left, held } = simulate(25_000, costs);
+  t.true((left + held) * costs.sendMsPerPage < 12, `${left} + ${held}`);
+});
+
+test('a guest that writes as fast as pages are copied is paused, not chased', (t) => {
+  const fast = { ...costs, writtenPerMs: 1000, coldWrittenPerMs: 1000 };
+  t.is(simulate(25_000, fast).rounds.length, 0);
+});
+
+test('pages that would be sent twice are copied live and sent once', (t) => {
+  // In the 100 ms of a send, 20,000 of 25,000 pages are written again.
+  const warm = { ...costs, writtenPerMs: 200, coldWrittenPerMs: 200 };
+  const { rounds } = simulate(25_000, warm);
+  t.false(rounds.includes('send'));
+  t.true(rounds.includes('copy'));
+});
+
+test('nothing is captured live that a pause copies in no time', (t) => {
+  t.is(simulate(100, costs).rounds.length, 0);
+  t.true(roundsPay(costs));
+  t.false(roundsPay({ ...costs, pagesPerEpoch: 100 }));
+  // The `scan` tracker: a scan costs more than it saves.
+  t.false(roundsPay({ ...costs, scanMs: 170 }));
+});
+
+test('rounds are bounded, and the last one is a copy', (t) => {
+  const view = { pages: 25_000, coldPages: 25_000, heldPages: 0 };
+  t.is(planRound({ ...view, roundsLeft: 1 }, costs), 'copy');
+  t.is(planRound({ ...view, roundsLeft: 0 }, costs), 'pause');
+  t.deepEqual([3, 2, 1, 0].map(fixedRound), ['send', 'send', 'copy', 'pause']);
+});
+
+test('a burst raises the expectation at once, quiet epochs lower it slowly', (t) => {
+  let learnt = learnCosts(costsAtStart, { pagesPerEpoch: 20_000 });
+  t.is(learnt.pagesPerEpoch, 20_000);
+  learnt = learnCosts(learnt, { pagesPerEpoch: 10 });
+  t.is(learnt.pagesPerEpoch, 16_000);
+  t.is(learnCosts(learnt, { scanMs: 5 }).pagesPerEpoch, 16_000);
+  t.is(learnCosts(costs, { scanMs: 2.5 }).scanMs, 1);
+});

@@ -1,5 +1,6 @@
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
+import type { AgentConsole } from '../shared/agent/agent-console.ts';
 import { linkAgent } from '../shared/agent/agent-links.ts';
 import { monotonicClock } from '../shared/clock.ts';
 import { stagingBytesOf } from '../shared/config/derived.ts';
@@ -36,18 +37,20 @@ export async function runBackup(
   config: BackupConfig,
   emit: EmitEvent,
   stop: AbortSignal,
+  console: AgentConsole,
 ): Promise<BackupEnd> {
-  return await UndoList.around((undo) => runOpened(config, emit, stop, undo));
+  return await UndoList.around((undo) => runOpened(config, emit, stop, console, undo));
 }
 
 async function runOpened(
   config: BackupConfig,
   emit: EmitEvent,
   stop: AbortSignal,
+  console: AgentConsole,
   undo: UndoList,
 ): Promise<BackupEnd> {
   const links = await linkAgent(config, emit, stop, undo);
-  const { agentId, transport, claims, onWarning, progress: cell } = links;
+  const { agentId, transport, claims, host, onWarning, progress: cell } = links;
   const guestConfig = toGuestConfig(config.guest);
   const { name } = guestConfig;
 
@@ -71,6 +74,17 @@ async function runOpened(
   undo.defer(() => network.close());
 
   const peer = await links.startHeartbeats(config.heartbeat.limitMs);
+  const close = console.open({
+    ...{ role: config.role, claims, host, peer, commands: {} },
+    heartbeatLimitMs: config.heartbeat.limitMs,
+    facts: () => ({
+      runsHere: false,
+      heldSession: store.holds()?.session ?? null,
+      takeoverEnabled: config.takeover.enabled,
+    }),
+  });
+  undo.defer(close);
+
   const progress: BackupParts['progress'] = {
     show: (activity) => {
       cell.activity = activity;

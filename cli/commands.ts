@@ -6,6 +6,8 @@ const configFile: Option = {
   what: 'configuration file',
   required: true,
 };
+const ownFile: Option = { ...configFile, what: 'the file of its agent', required: false };
+const guest: Positional = { name: 'GUEST', what: 'name of the guest', count: 'optional' };
 const file: Positional = { name: 'FILE', what: 'configuration file', count: 'one' };
 
 /** Every subcommand, in the order of the help. */
@@ -31,6 +33,21 @@ export const commands: readonly Command[] = [
         'A second signal ends the agent at once.',
     ],
     load: async () => (await import('./agent-command.ts')).runBackup,
+  },
+  {
+    name: 'status',
+    summary: 'Say whether the guests of this host are protected, and if not, why',
+    positionals: [guest],
+    options: {
+      config: ownFile,
+      watch: { short: 'w', what: 'ask again every second, until interrupted' },
+      json: { what: 'print one JSON object for each guest' },
+    },
+    details: [
+      'Asks the agents of this host. Without GUEST and FILE: all of the default run folder.\n' +
+        'Exits 1 if an agent does not answer.',
+    ],
+    load: async () => (await import('./status-command.ts')).runStatus,
   },
   {
     name: 'drill',

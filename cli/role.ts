@@ -1,5 +1,8 @@
+import { join } from 'node:path';
 import { runBackup } from '../backup/start.ts';
 import { runPrimary } from '../primary/start.ts';
+import { AgentConsole } from '../shared/agent/agent-console.ts';
+import { ControlSocket } from '../shared/agent/control-socket.ts';
 import { toBackupConfig, toPrimaryConfig } from '../shared/config/other-role.ts';
 import type { BackupConfig, PrimaryConfig } from '../shared/config/schema.ts';
 import type { GuestNetwork } from '../shared/net/guest-network.ts';
@@ -10,21 +13,39 @@ import { exitCode } from './exit-code.ts';
 /**
  * The one loop that gives a process its role. It starts with the role of its file; a backup that
  * took over is the primary from then on, and a primary that the record of terms has passed by
- * stands by for whoever holds it. Returns the exit status.
+ * stands by for whoever holds it. Its operator is heard through all of them, on one socket.
+ * Returns the exit status.
  */
 export async function runRole(
   config: PrimaryConfig | BackupConfig,
   observer: Observer,
   stop: AbortSignal,
 ): Promise<number> {
-  const { emit } = observer;
+  const { name, runFolder } = config.guest;
+  const console = new AgentConsole(name);
+  const unsubscribe = observer.subscribe((event) => console.note(event));
+  const socket = await ControlSocket.listen(join(runFolder, name), (line) => console.answer(line));
+  try {
+    return await changeRoles(config, observer.emit, stop, console);
+  } finally {
+    await socket.close();
+    unsubscribe();
+  }
+}
+
+async function changeRoles(
+  config: PrimaryConfig | BackupConfig,
+  emit: EmitEvent,
+  stop: AbortSignal,
+  console: AgentConsole,
+): Promise<number> {
   let next = config;
   let network: GuestNetwork | undefined;
   for (;;) {
     const end: RoleEnd =
       next.role === 'primary'
-        ? await runAsPrimary(next, emit, stop, network)
-        : await runAsBackup(next, emit, stop);
+        ? await runAsPrimary(next, emit, stop, console, network)
+        : await runAsBackup(next, emit, stop, console);
     if (typeof end === 'number') return end;
     network = end.network;
     if (stop.aborted) {
@@ -42,9 +63,10 @@ async function runAsPrimary(
   config: PrimaryConfig,
   emit: EmitEvent,
   stop: AbortSignal,
+  console: AgentConsole,
   network: GuestNetwork | undefined,
 ): Promise<RoleEnd> {
-  const outcome = await runPrimary(config, emit, stop, network);
+  const outcome = await runPrimary(config, emit, stop, console, network);
   switch (outcome.kind) {
     case 'released':
     case 'guest-ended':
@@ -77,8 +99,9 @@ async function runAsBackup(
   config: BackupConfig,
   emit: EmitEvent,
   stop: AbortSignal,
+  console: AgentConsole,
 ): Promise<RoleEnd> {
-  const { outcome, network } = await runBackup(config, emit, stop);
+  const { outcome, network } = await runBackup(config, emit, stop, console);
   switch (outcome.kind) {
     case 'took-over':
       return network === undefined ? {} : { network };

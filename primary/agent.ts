@@ -1,4 +1,3 @@
-import { sleep } from '../shared/clock.ts';
 import { isUnderstudyError } from '../shared/errors.ts';
 import { type Epoch, type SessionId, sessionId } from '../shared/ids.ts';
 import { Mailbox } from '../shared/mailbox.ts';
@@ -110,6 +109,11 @@ export class PrimaryAgent {
       this.#session?.session?.close('the agent ends');
       await this.#task;
     }
+  }
+
+  /** Nothing of ours keeps the guest from running. */
+  get guestRuns(): boolean {
+    return !this.#held && !('waits' in this.#state) && this.#state.name !== 'stopped';
   }
 
   /** What the guest said waits for a checkpoint: one before its time would help. */
@@ -277,35 +281,20 @@ export class PrimaryAgent {
     if (this.#greeting) return;
     this.#greeting = true;
     try {
-      while (this.#state.name === 'joining') {
-        const retryMs = await this.#greetOnce();
-        if (retryMs === undefined) return;
-        await sleep(this.#parts.clock, retryMs);
-      }
+      const answer = await this.#greeter.seek(
+        () => this.#state.name === 'joining',
+        () => this.#terms.term,
+        (error) => this.#warn(error),
+      );
+      if (answer?.kind === 'refused') this.#mailbox.post(answer);
+      if (answer?.kind !== 'welcomed') return;
+      const { session, secret, backupAgent } = answer;
+      this.#session = { id: session, secret, session: undefined };
+      this.#warned.clear();
+      this.#parts.backup.expect(backupAgent, session);
+      this.#mailbox.post({ kind: 'welcomed', session });
     } finally {
       this.#greeting = false;
-    }
-  }
-
-  /** Returns after how long to say it again; undefined where the answer settles it. */
-  async #greetOnce(): Promise<number | undefined> {
-    const answer = await this.#greeter.greet(this.#terms.term);
-    if (this.#state.name !== 'joining') return undefined;
-    switch (answer.kind) {
-      case 'welcomed': {
-        const { session, secret, backupAgent } = answer;
-        this.#session = { id: session, secret, session: undefined };
-        this.#warned.clear();
-        this.#parts.backup.expect(backupAgent, session);
-        this.#mailbox.post({ kind: 'welcomed', session });
-        return undefined;
-      }
-      case 'refused':
-        this.#mailbox.post(answer);
-        return undefined;
-      case 'later':
-        this.#warn(answer.error);
-        return answer.retryMs;
     }
   }
 

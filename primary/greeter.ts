@@ -1,3 +1,4 @@
+import { type AlarmClock, sleep } from '../shared/clock.ts';
 import { secretBytes } from '../shared/codec/codec-settings.ts';
 import { isUnderstudyError, UnderstudyError } from '../shared/errors.ts';
 import type { Guest } from '../shared/guest/guest.ts';
@@ -10,23 +11,28 @@ export interface GreeterParts {
   readonly agentId: string;
   readonly settings: Pick<Hello, 'hash' | 'blockBytes' | 'generalCodec' | 'windowBytes'>;
   readonly control: ControlChannel;
+  readonly clock: AlarmClock;
   readonly randomBytes: (count: number) => Uint8Array;
 }
 
-export type GreetingAnswer =
-  | {
-      readonly kind: 'welcomed';
-      readonly session: SessionId;
-      readonly secret: Uint8Array;
-      readonly backupAgent: string;
-    }
-  /** For good. */
-  | {
-      readonly kind: 'refused';
-      readonly code: string;
-      readonly message: string;
-      readonly hint: string;
-    }
+export interface Welcomed {
+  readonly kind: 'welcomed';
+  readonly session: SessionId;
+  readonly secret: Uint8Array;
+  readonly backupAgent: string;
+}
+
+/** For good. */
+export interface Refused {
+  readonly kind: 'refused';
+  readonly code: string;
+  readonly message: string;
+  readonly hint: string;
+}
+
+type GreetingAnswer =
+  | Welcomed
+  | Refused
   /** No backup, or one whose refusal its operator can mend while the guest runs. */
   | { readonly kind: 'later'; readonly error: unknown; readonly retryMs: number };
 
@@ -42,7 +48,26 @@ export class Greeter {
     this.#parts = parts;
   }
 
-  async greet(term: Term): Promise<GreetingAnswer> {
+  /**
+   * Asks again and again until an answer settles it; undefined where it is not wanted any more.
+   * `onLater` hears why it was not settled yet.
+   */
+  async seek(
+    isWanted: () => boolean,
+    term: () => Term,
+    onLater: (error: unknown) => void,
+  ): Promise<Welcomed | Refused | undefined> {
+    while (isWanted()) {
+      const answer = await this.#greet(term());
+      if (!isWanted()) return undefined;
+      if (answer.kind !== 'later') return answer;
+      onLater(answer.error);
+      await sleep(this.#parts.clock, answer.retryMs);
+    }
+    return undefined;
+  }
+
+  async #greet(term: Term): Promise<GreetingAnswer> {
     const { guest, agentId, settings, control, randomBytes } = this.#parts;
     const session = sessionId(hex(randomBytes(8)));
     const secret = randomBytes(secretBytes);

@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto';
+import type { AgentConsole } from '../shared/agent/agent-console.ts';
 import { linkAgent } from '../shared/agent/agent-links.ts';
 import type { TermClaims } from '../shared/arbiter/term-claims.ts';
 import { monotonicClock } from '../shared/clock.ts';
@@ -39,15 +40,17 @@ export async function runPrimary(
   config: PrimaryConfig,
   emit: EmitEvent,
   stop: AbortSignal,
+  console: AgentConsole,
   network?: GuestNetwork,
 ): Promise<PrimaryOutcome> {
-  return await UndoList.around((undo) => runOpened(config, emit, stop, undo, network));
+  return await UndoList.around((undo) => runOpened(config, emit, stop, console, undo, network));
 }
 
 async function runOpened(
   config: PrimaryConfig,
   emit: EmitEvent,
   stop: AbortSignal,
+  console: AgentConsole,
   undo: UndoList,
   network: GuestNetwork | undefined,
 ): Promise<PrimaryOutcome> {
@@ -97,6 +100,12 @@ async function runOpened(
     backup: watch,
     discardHeldGuest: () => guest.terminate(),
   });
+  const close = console.open({
+    ...{ role: config.role, claims, host, peer: watch, commands: {} },
+    heartbeatLimitMs: config.heartbeat.limitMs,
+    facts: () => ({ runsHere: agentOfGuest.guestRuns, heldSession: null, takeoverEnabled: false }),
+  });
+  undo.defer(close);
   const outcome = await agentOfGuest.run(stop);
   // It was stopped, and is old: what its RAM file holds is all that is still of use.
   if (outcome.kind === 'superseded') await guest.terminate();

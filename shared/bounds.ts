@@ -116,6 +116,19 @@ export const bounds = Object.freeze({
   arbiterRetryWaitMs: 50,
   /** Largest record of a term, as it is stored. */
   termRecordBytesMax: 2 * kib,
+
+  // The agent's socket for its operator.
+  controlRequestBytesMax: 4 * kib,
+  controlAnswerBytesMax: 64 * kib,
+  controlConnectionsMax: 16,
+  /** A connection on which nothing moves for so long is closed. */
+  controlIdleMs: 30_000,
+  /** A command that takes longer is answered as pending; it goes on. */
+  commandMs: 10_000,
+  /** How long an operator's command waits for the agent. */
+  controlAnswerMs: 15_000,
+  /** How long a look at the record of terms may take before the answer goes without it. */
+  recordLookMs: 1000,
 });
 
 /** Largest body of any frame. */
@@ -157,6 +170,9 @@ relation('repairs end before a person gives up', b.repairsMax * b.repairAfterMs 
 relation('silence is several heartbeats', b.silenceLimitMs >= 3 * b.heartbeatIntervalMs);
 relation('the watch looks often enough', b.watchTickMs * 4 <= b.heartbeatIntervalMs);
 relation('wedged is later than silent', b.wedgedLimitMs > b.silenceLimitMs);
+relation('a pending command is answered', b.commandMs < b.controlAnswerMs);
+relation('a pending command is not idle', b.commandMs < b.controlIdleMs);
+relation('a look at the record is no pending command', b.recordLookMs < b.commandMs);
 relation('reconnect waits are in order', b.reconnectWaitMsMin <= b.reconnectWaitMsMax);
 
 function relation(promise: string, holds: boolean): void {

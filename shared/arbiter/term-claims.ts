@@ -62,6 +62,16 @@ export class TermClaims {
     return outcome.won ? null : outcome.latest;
   }
 
+  /** A creation may still take effect: whoever depends on a term of this side is in doubt. */
+  get undecided(): boolean {
+    return this.#options.arbiter.undecided !== null;
+  }
+
+  /** The highest term, for people: waits for no claim and decides nothing. Throws as the arbiter. */
+  async peek(): Promise<TermRecord | null> {
+    return await this.#options.arbiter.latest();
+  }
+
   /** Throws what `signal` was aborted with, `E_ARBITER_STREAM`, `E_TERM_RECORD`, `E_TERM_FILE`. */
   async claim(claim: Claim, signal: AbortSignal): Promise<ClaimOutcome> {
     const outcome = this.#last.then(() => this.#pursue(claim, signal));

@@ -21,7 +21,10 @@ export interface TermRecord {
   readonly term: Term;
   /** Who created it: 16 lower-case hex digits, the same as long as the host is the same. */
   readonly holder: string;
-  /** `protected`: output waits for the backup's acknowledgement. `solo`: it waits for nothing. */
+  /**
+   * `protected`: output waits for the backup's acknowledgement. `solo`: it waits for nothing.
+   * `paused`: as `solo`, and by an operator's wish no backup is sought.
+   */
   readonly mode: TermMode;
   /** 32 lower-case hex digits, drawn for each creation: tells own from foreign. */
   readonly nonce: string;
@@ -33,7 +36,7 @@ export interface TermRecord {
   readonly at: string;
 }
 
-export type TermMode = 'solo' | 'protected';
+export type TermMode = 'solo' | 'protected' | 'paused';
 
 export const newNonce = (): string => randomBytes(16).toString('hex');
 
@@ -117,7 +120,7 @@ const guards: Readonly<Record<keyof TermRecord | 'sum', Guard>> = {
   },
   term: whole(1),
   holder: text('16 lower-case hex digits', /^[0-9a-f]{16}$/),
-  mode: text('solo or protected', /^(solo|protected)$/),
+  mode: text('solo, protected or paused', /^(solo|protected|paused)$/),
   nonce: text('32 lower-case hex digits', /^[0-9a-f]{32}$/),
   session: { ...sessionGuard, holds: (value) => value === null || sessionGuard.holds(value) },
   baseEpoch: whole(0),

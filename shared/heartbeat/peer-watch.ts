@@ -1,4 +1,5 @@
 import type { EmitEvent } from '../observe/events.ts';
+import type { AgentActivity } from '../wire/flow-body.ts';
 import { startWatch, type WatchThread, type WatchThreadOptions } from './heartbeat-thread.ts';
 import type { WatchEvent } from './watch.ts';
 
@@ -14,6 +15,7 @@ export class PeerWatchThread {
   #expected: bigint | undefined;
   #lastHeardAtMs = 0;
   #silent = true;
+  #activity: AgentActivity | null = null;
 
   private constructor(
     emit: EmitEvent,
@@ -63,6 +65,11 @@ export class PeerWatchThread {
     return this.#lastHeardAtMs;
   }
 
+  /** What the expected agent said last that it does. */
+  get activity(): AgentActivity | null {
+    return this.#expected === undefined ? null : this.#activity;
+  }
+
   /** Hears of each silence of the expected agent, once. */
   onSilent(listener: () => void): () => void {
     this.#listeners.add(listener);
@@ -79,6 +86,7 @@ export class PeerWatchThread {
       case 'heartbeat':
         if (event.heartbeat.agent !== this.#expected) return;
         this.#lastHeardAtMs = event.atMs;
+        this.#activity = event.heartbeat.activity;
         this.#onHeartbeat(event);
         return;
       case 'silent':

@@ -14,8 +14,8 @@ export type AgentEvent =
       change: 'started' | 'adopted' | 'reset' | 'shutdown' | 'gone' | 'stopped' | 'resumed';
       pid: number;
     }
-  /** This side created a term: `solo`, or `protected` by its backup. */
-  | { kind: 'term'; term: Term; mode: 'solo' | 'protected' }
+  /** This side created a term: `solo`, `protected` by its backup, `paused` by an operator. */
+  | { kind: 'term'; term: Term; mode: 'solo' | 'protected' | 'paused' }
   | { kind: 'tracker'; tracker: string; why: string }
   | { kind: 'standby'; pid: number; readyMs: number }
   | {

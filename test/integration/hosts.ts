@@ -34,6 +34,7 @@ export interface Hosts {
 
 export interface Agent {
   readonly process: AgentProcess;
+  readonly configFile: string;
   find<K extends EventKind>(
     kind: K,
     matches?: (event: EventOf<K>) => boolean,
@@ -107,16 +108,17 @@ export async function startHosts(t: TestContext, limitMs = 2000): Promise<Hosts>
         process.kill('SIGKILL');
         if (!t.passed) t.log(`log of ${folder}:\n${process.lastLines(40).join('\n')}`);
       });
-      return toAgent(process);
+      return toAgent(process, configFile);
     },
     primaryRam: join(lab.config.memoryFolder, 'counter.ram'),
     backupRam: join(lab.peer.memoryFolder, 'counter.ram'),
   };
 }
 
-function toAgent(process: AgentProcess): Agent {
+function toAgent(process: AgentProcess, configFile: string): Agent {
   return {
     process,
+    configFile,
     find: async (kind, matches = () => true, from = 0) => {
       const isIt = (event: TimedEvent): event is EventOf<typeof kind> =>
         event.kind === kind && matches(event as EventOf<typeof kind>);

@@ -1,0 +1,64 @@
+import { spawnSync } from 'node:child_process';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+import test from 'ava';
+import type { AgentStatus } from '../../shared/agent/agent-status.ts';
+import { type Agent, startHosts, startProtected } from './hosts.ts';
+
+/** What an operator sees and does, with the command itself, on a real pair. */
+
+const launcher = fileURLToPath(new URL('../../../bin/understudy', import.meta.url));
+const deadlineMs = 60_000;
+
+function understudy(...args: string[]): { status: number | null; stdout: string; stderr: string } {
+  return spawnSync(launcher, args, { encoding: 'utf8' });
+}
+
+function statusOf(agent: Agent): AgentStatus {
+  const { stdout, stderr } = understudy('status', '--json', '-c', agent.configFile);
+  if (stdout === '') throw new Error(stderr);
+  return JSON.parse(stdout);
+}
+
+/** Asks until the status is as wanted. */
+async function statusWhen(
+  agent: Agent,
+  isWanted: (status: AgentStatus) => boolean,
+): Promise<AgentStatus> {
+  const deadline = performance.now() + deadlineMs;
+  for (;;) {
+    const status = statusOf(agent);
+    if (isWanted(status)) return status;
+    if (performance.now() > deadline) throw new Error(`it stays ${JSON.stringify(status)}`);
+    await sleep(100);
+  }
+}
+
+test.serial('status tells both sides when the guest is protected, and when not, why', async (t) => {
+  const hosts = await startHosts(t);
+  const { primary, backup } = await startProtected(hosts);
+
+  const ofPrimary = await statusWhen(primary, (status) => status.protected);
+  t.is(ofPrimary.role, 'primary');
+  t.true(ofPrimary.runsHere);
+  t.true(ofPrimary.epochs.acknowledged! >= 3);
+  t.true(ofPrimary.pause!.medianMs > 0);
+  t.is(ofPrimary.term!.mode, 'protected');
+  t.true(ofPrimary.term!.heldHere);
+  const ofBackup = await statusWhen(backup, (status) => status.protected);
+  t.is(ofBackup.role, 'backup');
+  t.false(ofBackup.runsHere);
+  t.false(ofBackup.term!.heldHere);
+  t.is(ofBackup.term!.number, ofPrimary.term!.number);
+  const text = understudy('status', '-c', primary.configFile);
+  t.regex(text.stdout, /^counter: PROTECTED\n/);
+
+  // A backup that is gone: not protected from the first missed heartbeats on.
+  backup.process.kill('SIGKILL');
+  await backup.ended();
+  const absent = understudy('status', '-c', backup.configFile);
+  t.is(absent.status, 1);
+  t.regex(absent.stderr, /E_AGENT_ABSENT/);
+  const lost = await statusWhen(primary, (status) => !status.protected);
+  t.truthy(lost.notProtected);
+});

@@ -41,7 +41,7 @@ export function withLabGuest(config: LabConfig, labGuest: LabGuest, load: string
 const userNetwork: GuestSection['networks'][number] = {
   kind: 'user',
   mac: null,
-  uplink: { kind: 'none', name: null, bridge: null },
+  uplink: { kind: 'none', name: null, bridge: null, address: null, gateway: null },
   hostForward: [],
 };
 

@@ -23,6 +23,7 @@ const packages = [
   { name: 'openssl', tool: 'openssl', why: 'makes certificates', for: 'test' },
   { name: 'git', tool: 'git', why: 'lists the files that the style test holds', for: 'test' },
   { name: 'iproute2', tool: 'ip', why: 'makes the network namespaces of tests', for: 'test' },
+  { name: 'passt', tool: 'passt', why: 'uplink without root', for: 'test' },
   { name: 'xxhash', tool: 'xxhsum', why: 'judges our hashes', for: 'test' },
   { name: 'libxxhash-dev', file: '/usr/include/xxhash.h', why: 'native baseline', for: 'test' },
   { name: 'spin', tool: 'spin', why: 'checks the model of the protocol', for: 'test' },

@@ -1,4 +1,4 @@
-import { interfaceNamePattern } from '../net/uplink.ts';
+import { addressPattern, interfaceNamePattern, prefixedAddressPattern } from '../net/uplink.ts';
 import { choice, flag, group, integer, list, optional, path, size, text } from './field.ts';
 
 const mib = 2 ** 20;
@@ -40,9 +40,13 @@ const interfaceName = {
 };
 
 const uplink = group('Where the frames of a `cable` leave the host.', {
-  kind: choice(['none', 'tap'], {
-    what: '`tap`: a TAP interface of the host (root, or one made for this user); `none`: nowhere.',
-    why: 'Set it to `tap` for a guest that is to be reached.',
+  kind: choice(['none', 'tap', 'passt'], {
+    what:
+      '`tap`: a TAP interface of the host (root, or one made for this user); `passt`: sockets of ' +
+      'the host, without root; `none`: nowhere.',
+    why:
+      'Set it to `tap` for clients to keep their connections at a takeover. With `passt` they ' +
+      'break, and clients have to find the host that runs the guest.',
     fallback: 'none',
   }),
   name: optional(
@@ -57,6 +61,22 @@ const uplink = group('Where the frames of a `cable` leave the host.', {
       what: 'Bridge of the host to which the TAP is attached; null: none, as for a routed guest.',
       why: 'Set it to the bridge of the network that the clients are in, on both hosts.',
       ...interfaceName,
+    }),
+  ),
+  address: optional(
+    text({
+      what: 'For `passt`: the guest’s IPv4 address with its prefix; passt offers it by DHCP, too.',
+      why: 'Set it to what the guest has: the same on both hosts.',
+      pattern: prefixedAddressPattern,
+      expected: 'an address such as 10.0.2.15/24',
+    }),
+  ),
+  gateway: optional(
+    text({
+      what: 'For `passt`: the address that the guest sends to for other networks.',
+      why: 'Set it to the guest’s default route.',
+      pattern: addressPattern,
+      expected: 'an address such as 10.0.2.2',
     }),
   ),
 });
@@ -79,7 +99,7 @@ const network = group('One network card, a virtio one.', {
   ),
   uplink,
   hostForward: list(hostForward, {
-    what: 'Ports of the host that lead into the guest.',
+    what: 'Ports of the host that lead into the guest: of a `user` network, or of a cable with `passt`.',
     why: 'Add one for each service that is to be reached from outside.',
     countMax: 256,
   }),

@@ -39,6 +39,11 @@ function toNetwork(section: NetworkSection, guest: string, card: number): Networ
   if (kind === 'user') return { kind, hostForward };
   if (kind === 'none') return { kind };
   if (uplink.kind === 'none') return { kind, mac, uplink: { kind: 'none' } };
+  if (uplink.kind === 'passt') {
+    const { address, gateway } = uplink;
+    if (address === null || gateway === null) throw new Error('the rules let passt pass without');
+    return { kind, mac, uplink: { kind: 'passt', address, gateway, forward: hostForward } };
+  }
   const name = uplink.name ?? tapName(guest, card);
   return { kind, mac, uplink: { kind: 'tap', name, bridge: uplink.bridge } };
 }

@@ -144,9 +144,11 @@ ${formatSize(least)}`;
       const port = firstTwice(forwards.map((forward) => forward.hostPort));
       if (port !== undefined) return `host port ${port} is forwarded twice`;
       const isForwarded = guest.networks.some(
-        (one) => one.kind !== 'user' && one.hostForward.length > 0,
+        (one) => one.kind !== 'user' && one.uplink.kind !== 'passt' && one.hostForward.length > 0,
       );
-      return isForwarded ? "only QEMU's own network (kind user) forwards ports" : undefined;
+      return isForwarded
+        ? "only QEMU's own network (kind user) and an uplink of kind passt forward ports"
+        : undefined;
     },
   },
   {
@@ -163,9 +165,23 @@ ${formatSize(least)}`;
       const mac = firstTwice(macs.filter((one) => one !== null));
       if (mac !== undefined) return `hardware address ${mac} is given twice`;
       const loose = guest.networks.find(
-        ({ uplink }) => uplink.kind === 'none' && (uplink.name ?? uplink.bridge) !== null,
+        ({ uplink }) => uplink.kind !== 'tap' && (uplink.name ?? uplink.bridge) !== null,
       );
-      return loose === undefined ? undefined : 'an uplink of kind none has no name and no bridge';
+      return loose && `an uplink of kind ${loose.uplink.kind} has no name and no bridge`;
+    },
+  },
+  {
+    keys: ['guest.networks'],
+    check: ({ guest }) => {
+      for (const { kind, address, gateway } of guest.networks.map(({ uplink }) => uplink)) {
+        if (kind === 'passt' && (address === null || gateway === null)) {
+          return 'an uplink of kind passt needs address and gateway';
+        }
+        if (kind !== 'passt' && (address ?? gateway) !== null) {
+          return 'only an uplink of kind passt has address and gateway';
+        }
+      }
+      return undefined;
     },
   },
   {

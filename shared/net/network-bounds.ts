@@ -52,7 +52,9 @@ export const networkBounds = Object.freeze({
   bridgeCheckMs: 1000,
   /** How soon an uplink that is gone is made anew. */
   uplinkRetryMs: 500,
-  /** How long the reading thread may take to start. */
+  /** How long passt may take to end with its socket. */
+  passtStopMs: 2000,
+  /** How long the reading thread, or passt, may take to start. */
   uplinkStartMs: 10_000,
 
   /** When the guest's address is announced, counted from the takeover, as QEMU itself does. */

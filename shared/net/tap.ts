@@ -1,6 +1,7 @@
 import { closeSync, writeSync } from 'node:fs';
 import { isUnderstudyError, systemCode, UnderstudyError } from '../errors.ts';
 import { networkBounds } from './network-bounds.ts';
+import { PasstUplink } from './passt.ts';
 import { attachToBridge, openTap, silenceHost, type TapDevice } from './tap-device.ts';
 import { TapReader } from './tap-reader.ts';
 import { NoUplink, type Uplink, type UplinkConfig, type UplinkListener } from './uplink.ts';
@@ -10,10 +11,17 @@ import { NoUplink, type Uplink, type UplinkConfig, type UplinkListener } from '.
  * process: a host that dies leaves no port behind that looks alive.
  *
  * Errors: `E_UPLINK_UNAVAILABLE`, `E_UPLINK_RIGHT`, `E_UPLINK_IN_USE`, `E_UPLINK_NAME`,
- * `E_UPLINK_BRIDGE`.
+ * `E_UPLINK_BRIDGE`, `E_UPLINK_PASST`.
  */
 export async function openUplink(config: UplinkConfig, listener: UplinkListener): Promise<Uplink> {
-  return config.kind === 'none' ? new NoUplink() : await TapUplink.open(config, listener);
+  switch (config.kind) {
+    case 'none':
+      return new NoUplink();
+    case 'tap':
+      return await TapUplink.open(config, listener);
+    case 'passt':
+      return await PasstUplink.open(config, listener);
+  }
 }
 
 type TapConfig = UplinkConfig & { readonly kind: 'tap' };

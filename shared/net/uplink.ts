@@ -35,11 +35,25 @@ export type UplinkConfig =
       /** A bridge of this host to which the TAP is attached; null: it stands alone. */
       readonly bridge: string | null;
     }
+  | {
+      /** passt, for use without root: see `passt.ts`. */
+      readonly kind: 'passt';
+      /** The guest's, with the length of its prefix, such as 10.0.2.15/24. */
+      readonly address: string;
+      /** Where the guest's packets to other networks go: passt itself. */
+      readonly gateway: string;
+      /** Ports of the host that lead to ports of the guest. */
+      readonly forward: readonly { readonly hostPort: number; readonly guestPort: number }[];
+    }
   /** The guest is on a cable that leads nowhere. */
   | { readonly kind: 'none' };
 
 /** An interface's name: 1–15 bytes, no slash and no blank (dev_valid_name in Linux). */
 export const interfaceNamePattern = /^(?!\.{1,2}$)[A-Za-z0-9._-]{1,15}$/;
+
+/** An IPv4 address, and one with the length of its prefix. */
+export const addressPattern = /^(?:\d{1,3}\.){3}\d{1,3}$/;
+export const prefixedAddressPattern = /^(?:\d{1,3}\.){3}\d{1,3}\/\d{1,2}$/;
 
 /** The uplink that leads nowhere. */
 export class NoUplink implements Uplink {

@@ -2,7 +2,7 @@ import test from 'ava';
 import { toGuestConfig } from '../../../shared/config/guest-section.ts';
 import { defaults, type GuestSection } from '../../../shared/config/schema.ts';
 
-const noUplink = { kind: 'none', name: null, bridge: null } as const;
+const noUplink = { kind: 'none', name: null, bridge: null, address: null, gateway: null } as const;
 
 const section: GuestSection = {
   ...defaults('primary', 'lab').guest,
@@ -44,7 +44,7 @@ test('a command line that is empty is none: QEMU refuses one without a kernel', 
 });
 
 test('a cable has an address and an uplink, and a TAP without a name gets one that fits', (t) => {
-  const tap = (name: string | null) => ({ kind: 'tap', name, bridge: 'br0' }) as const;
+  const tap = (name: string | null) => ({ ...noUplink, kind: 'tap', name, bridge: 'br0' }) as const;
   const cable = { kind: 'cable', mac: null, hostForward: [] } as const;
   const { networks } = toGuestConfig({
     ...section,
@@ -56,10 +56,27 @@ test('a cable has an address and an uplink, and a TAP without a name gets one th
     ],
   });
   t.deepEqual(networks[0], { kind: 'cable', mac: null, uplink: { kind: 'none' } });
-  t.deepEqual(networks[1], { kind: 'cable', mac: '52:54:00:00:00:01', uplink: tap('tap7') });
+  const uplink = { kind: 'tap', name: 'tap7', bridge: 'br0' } as const;
+  t.deepEqual(networks[1], { kind: 'cable', mac: '52:54:00:00:00:01', uplink });
   const names = networks
     .slice(2)
     .map((one) => 'uplink' in one && 'name' in one.uplink && one.uplink.name);
   t.is(new Set(names).size, 2);
   for (const name of names) t.regex(String(name), /^us[0-9a-f]{10}-[0-9]$/);
+});
+
+test('an uplink of kind passt takes the ports that the card forwards', (t) => {
+  const [user] = section.networks;
+  const { networks } = toGuestConfig({
+    ...section,
+    networks: [
+      {
+        ...{ kind: 'cable', mac: null, hostForward: user!.hostForward },
+        uplink: { ...noUplink, kind: 'passt', address: '10.0.2.15/24', gateway: '10.0.2.2' },
+      },
+    ],
+  });
+  const forward = user!.hostForward;
+  const uplink = { kind: 'passt', address: '10.0.2.15/24', gateway: '10.0.2.2', forward } as const;
+  t.deepEqual(networks, [{ kind: 'cable', mac: null, uplink }]);
 });

@@ -237,11 +237,15 @@ const guestConflicts: readonly (readonly [string, string])[] = [
   ],
   [
     '  kernel: k\n  networks: [{kind: cable, hostForward: [{hostPort: 1, guestPort: 1}]}]',
-    "only QEMU's own network (kind user) forwards ports",
+    "only QEMU's own network (kind user) and an uplink of kind passt forward ports",
   ],
   [
     "  kernel: k\n  networks: [{mac: '52:54:00:00:00:01'}]",
     'only a network of kind cable has mac and uplink',
+  ],
+  [
+    '  kernel: k\n  networks: [{kind: cable, uplink: {kind: passt}}]',
+    'an uplink of kind passt needs address and gateway',
   ],
   ['  kernel: k\n  networks: [{uplink: {kind: tap}}]', 'only a network of kind cable has mac'],
   [

@@ -46,6 +46,11 @@ export class Namespace {
     });
   }
 
+  /** Runs a line of shell in the namespace. */
+  run(line: string): string {
+    return execFileSync('nsenter', [...this.#enter(), 'bash', '-c', line], { encoding: 'utf8' });
+  }
+
   /** Starts a module of the tests in the namespace, with a channel for messages. */
   fork(module: URL, args: readonly string[] = [], before: readonly string[] = []): Process {
     const command = [...before, process.execPath, fileURLToPath(module), ...args];

@@ -1,4 +1,4 @@
-import { isUnderstudyError } from '../shared/errors.ts';
+import { isUnderstudyError, type UnderstudyError } from '../shared/errors.ts';
 import { type Epoch, type SessionId, sessionId } from '../shared/ids.ts';
 import { Mailbox } from '../shared/mailbox.ts';
 import { type About, ControlChannel, type Incoming } from '../shared/transport/control-channel.ts';
@@ -8,7 +8,7 @@ import { subjectsOf } from '../shared/transport/subjects.ts';
 import { guestHash, sessionBits } from '../shared/wire/frame.ts';
 import { activityOf, causeOf, guestWaits } from './cause.ts';
 import { Greeter } from './greeter.ts';
-import { listenToGuest } from './guest-listener.ts';
+import { listenToGuest, saysGuestIsGone } from './guest-listener.ts';
 import {
   initialPrimaryState,
   type PrimaryEffect,
@@ -226,11 +226,22 @@ export class PrimaryAgent {
           this.#crash(error);
           return;
         }
+        if (await this.#isDeadGuests(error)) return;
         // What a closed session still throws was announced by what closed it.
         if (this.#session?.id === id) this.#warn(error);
         this.#mailbox.post({ kind: 'broken', session: id, cause: error.message });
       }
     });
+  }
+
+  /**
+   * QEMU's end is told by an event of the guest's. It is no broken session: a solo term, claimed
+   * for a guest that is no more, would keep the backup from resuming it.
+   */
+  async #isDeadGuests(error: UnderstudyError): Promise<boolean> {
+    if (saysGuestIsGone(error)) return true;
+    if (error.code !== 'E_TRACKER_LOST' && error.code !== 'E_QMP_CLOSED') return false;
+    return await this.#guest.resume().then(() => false, saysGuestIsGone);
   }
 
   /** A broken invariant: `run` throws it, and the process ends. */

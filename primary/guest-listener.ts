@@ -1,3 +1,4 @@
+import { isUnderstudyError } from '../shared/errors.ts';
 import type { Guest } from '../shared/guest/guest.ts';
 import type { EmitEvent } from '../shared/observe/events.ts';
 import type { PrimaryEvent } from './machine.ts';
@@ -30,3 +31,7 @@ export function listenToGuest(guest: Guest, { pid, emit, post, onReset }: GuestL
     }
   });
 }
+
+/** A call failed because there is no guest any more; the event that says so is on its way. */
+export const saysGuestIsGone = (error: unknown): boolean =>
+  isUnderstudyError(error, 'E_QEMU_EXITED') || isUnderstudyError(error, 'E_GUEST_GONE');

@@ -1,4 +1,4 @@
-import type { Guest, GuestDescription, GuestEvent } from '../shared/guest/guest.ts';
+import type { DirectIoMark, Guest, GuestDescription, GuestEvent } from '../shared/guest/guest.ts';
 import type { GuestName } from '../shared/ids.ts';
 import type { GuestMemory } from '../shared/memory/guest-memory.ts';
 
@@ -8,12 +8,15 @@ import type { GuestMemory } from '../shared/memory/guest-memory.ts';
  */
 export class WaitingGuest implements Guest {
   readonly #guest: Guest;
+  /** As the guest's: absent where it has none, which says that none is needed. */
+  readonly directIoMark?: () => Promise<DirectIoMark>;
   #waits = false;
   /** Between `pause` and `resume`: it must not run, whatever else is wanted. */
   #isPaused = false;
 
   constructor(guest: Guest) {
     this.#guest = guest;
+    if (guest.directIoMark !== undefined) this.directIoMark = guest.directIoMark.bind(guest);
   }
 
   get name(): GuestName {

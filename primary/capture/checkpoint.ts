@@ -2,6 +2,7 @@ import type { Clock } from '../../shared/clock.ts';
 import { isUnderstudyError, UnderstudyError } from '../../shared/errors.ts';
 import type { DirectIoMark, Guest } from '../../shared/guest/guest.ts';
 import type { PageSet } from '../../shared/page-set.ts';
+import { saysGuestIsGone } from '../guest-listener.ts';
 import type { CaptureSlots } from './capture-slots.ts';
 import type { WrittenPages } from './written-pages.ts';
 
@@ -91,7 +92,8 @@ export async function takeCheckpoint(options: CheckpointOptions): Promise<Checkp
     };
   } catch (error) {
     await guest.resume().catch((cause: unknown) => {
-      throw staysPaused(error, cause);
+      // Nothing is left to let run; what failed before failed by that.
+      throw saysGuestIsGone(cause) ? cause : staysPaused(error, cause);
     });
     throw error;
   }

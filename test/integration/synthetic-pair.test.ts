@@ -1,4 +1,6 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import test from 'ava';
+import { UnderstudyError } from '../../shared/errors.ts';
 import { SyntheticGuest } from '../../shared/guest/synthetic-guest.ts';
 import type { SyntheticMemory } from '../../shared/guest/synthetic-memory.ts';
 import { MemoryBus } from '../../shared/transport/memory-bus.ts';
@@ -47,6 +49,30 @@ test('a guest whose primary vanished goes on from the last whole epoch, and writ
   t.true(before > 0);
   resumed.advance(50);
   t.true(resumed.counter > before);
+});
+
+test('a guest that dies in its checkpoint is taken over: no solo term shuts the backup out', async (t) => {
+  const bus = new MemoryBus({ seed: 31, time: 'real' });
+  const backup = await startBackup(t, bus, tmpfsFolder(t));
+  const primary = startPrimary(t, bus);
+  await primary.events.find('ack', ({ epoch }) => epoch >= 3);
+  const ended = new UnderstudyError('E_QEMU_EXITED', 'QEMU ended', { hint: '' });
+  const failed = new Promise<void>((resolve) => {
+    primary.guest.pause = async () => {
+      resolve();
+      throw ended;
+    };
+  });
+  primary.guest.resume = async () => {
+    throw ended;
+  };
+  await failed;
+  await sleep(100);
+  primary.guest.vanish('QEMU ended');
+  t.deepEqual(await primary.outcome, { kind: 'guest-lost', reason: 'QEMU ended' });
+  backup.watch.fallSilent();
+  const done = await backup.events.find('takeover');
+  t.is(done.ramDigestFound, done.ramDigestExpected);
 });
 
 test('RAM of both sides is the same, byte for byte, at an epoch', async (t) => {

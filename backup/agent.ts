@@ -19,6 +19,7 @@ import { ControlChannel, type Incoming } from '../shared/transport/control-chann
 import type { Transport } from '../shared/transport/transport.ts';
 import type { Hello } from '../shared/wire/control-body.ts';
 import type { InputFrame, InputLogMessage } from '../shared/wire/input-body.ts';
+import { commonProtocol } from '../shared/wire/protocol.ts';
 import { causeOf } from './cause.ts';
 import type { InputLog } from './input/input-log.ts';
 import {
@@ -31,7 +32,7 @@ import {
   stepBackup,
 } from './machine.ts';
 import { answerDigests } from './session/digest-answers.ts';
-import { checkHello, refusal } from './session/greeting.ts';
+import { checkHello, protocolsOf, refusal } from './session/greeting.ts';
 import { ReplicaSession } from './session/replica-session.ts';
 import type { ReplicaStore } from './store/replica-store.ts';
 import { takeOver } from './takeover.ts';
@@ -252,7 +253,9 @@ export class BackupAgent {
 
   #onHello(incoming: Incoming, hello: Hello): void {
     const { guestName, standby, peer, store } = this.#parts;
-    const refused = checkHello(hello, guestName, standby.description);
+    const { description } = standby;
+    const highestTerm = this.#parts.claims.highest;
+    const refused = checkHello(hello, incoming.term, { guestName, description, highestTerm });
     if (refused !== undefined) {
       this.#warn(new UnderstudyError(refused.code, refused.message, { hint: refused.hint }));
       incoming.answer(refused);
@@ -281,7 +284,10 @@ export class BackupAgent {
       secret: Buffer.from(hello.secret, 'hex'),
     };
     const about = { session: incoming.session, term: incoming.term };
+    const protocol = commonProtocol(protocolsOf(hello))!;
+    this.#control.enter(about, protocol);
     this.#session = await ReplicaSession.open({
+      protocol,
       ...{ about, settings, store, transport, clock, guestName, emit },
       windowBytes: hello.windowBytes,
       onCommitted: (committed) => {
@@ -293,6 +299,7 @@ export class BackupAgent {
         this.#parts.inputLog?.committed(epoch);
         this.#mailbox.post({ kind: 'committed', session, epoch });
       },
+      onTerm: (number) => this.#control.raise(number),
       onOlderEpochGivenUp: () =>
         this.#mailbox.post({ kind: 'older-epoch-given-up', session: about.session }),
       onFailed: (error) => this.#onSessionError(about.session, error),

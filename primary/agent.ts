@@ -295,7 +295,10 @@ export class PrimaryAgent {
       const answer = await this.#greeter.seek(
         () => this.#state.name === 'joining',
         () => this.#terms.term,
-        (error) => this.#warn(error),
+        (error) => {
+          this.#warn(error);
+          if (isUnderstudyError(error, 'E_TERM_OLD')) this.#lookForHigherTerm();
+        },
       );
       if (answer?.kind === 'refused') this.#mailbox.post(answer);
       if (answer?.kind !== 'welcomed') return;

@@ -4,7 +4,8 @@ import { isUnderstudyError, UnderstudyError } from '../shared/errors.ts';
 import type { Guest } from '../shared/guest/guest.ts';
 import { type SessionId, sessionId, type Term } from '../shared/ids.ts';
 import type { ControlChannel } from '../shared/transport/control-channel.ts';
-import { type Hello, protocolVersion, type Refuse } from '../shared/wire/control-body.ts';
+import type { Hello, Refuse } from '../shared/wire/control-body.ts';
+import { commonProtocol, ownProtocols, protocolMismatch } from '../shared/wire/protocol.ts';
 
 export interface GreeterParts {
   readonly guest: Guest;
@@ -74,7 +75,8 @@ export class Greeter {
     const { hash, blockBytes, generalCodec, windowBytes } = settings;
     const hello: Hello = {
       kind: 'hello',
-      protocol: protocolVersion,
+      protocol: ownProtocols.min,
+      protocolMax: ownProtocols.max,
       agent: agentId,
       guestName: guest.name,
       instance: guest.instance,
@@ -86,6 +88,12 @@ export class Greeter {
       const kinds = ['welcome', 'refuse'] as const;
       const answer = await control.ask({ session, term }, hello, kinds, answerTimeoutMs);
       if (answer.kind === 'refuse') return judgeRefusal(answer);
+      const { protocol } = answer;
+      const chosen = { min: protocol, max: protocol };
+      if (commonProtocol(chosen) === undefined) {
+        return judgeRefusal({ kind: 'refuse', ...protocolMismatch(ownProtocols, chosen) });
+      }
+      control.enter({ session, term }, protocol);
       return { kind: 'welcomed', session, secret, backupAgent: answer.agent };
     } catch (error) {
       const absent =

@@ -1,6 +1,12 @@
 import type { GuestDescription } from '../../shared/guest/guest.ts';
-import type { GuestName } from '../../shared/ids.ts';
-import { type Hello, protocolVersion, type Refuse } from '../../shared/wire/control-body.ts';
+import type { GuestName, Term } from '../../shared/ids.ts';
+import type { Hello, Refuse } from '../../shared/wire/control-body.ts';
+import {
+  commonProtocol,
+  ownProtocols,
+  type ProtocolRange,
+  protocolMismatch,
+} from '../../shared/wire/protocol.ts';
 import type { RefusalReason } from '../machine.ts';
 
 /** What the state machine refuses, in words for the primary's operator. */
@@ -23,25 +29,42 @@ export function refusal(reason: RefusalReason): Refuse {
   }
 }
 
-/** Refuses a primary whose guest this side could not resume; undefined if it could. */
-export function checkHello(
-  hello: Hello,
-  guestName: GuestName,
-  standby: GuestDescription,
-): Refuse | undefined {
-  if (hello.protocol !== protocolVersion) {
+/** The protocols that a primary speaks. */
+export const protocolsOf = ({ protocol, protocolMax }: Hello): ProtocolRange => ({
+  ...{ min: protocol, max: protocolMax },
+});
+
+/** What this side knows when a primary greets. */
+export interface GreetedSide {
+  readonly guestName: GuestName;
+  readonly description: GuestDescription;
+  /** The highest term that was seen here. */
+  readonly highestTerm: Term;
+}
+
+/**
+ * Refuses a primary whose guest this side could not resume, or whose term is older than what was
+ * seen here; undefined where there is nothing against it.
+ */
+export function checkHello(hello: Hello, term: Term, side: GreetedSide): Refuse | undefined {
+  const { guestName, description, highestTerm } = side;
+  const protocols = protocolsOf(hello);
+  if (commonProtocol(protocols) === undefined) {
+    return { kind: 'refuse', ...protocolMismatch(protocols, ownProtocols) };
+  }
+  if (term < highestTerm) {
     return {
       kind: 'refuse',
-      code: 'E_PROTOCOL_VERSION',
-      message: `the primary speaks protocol ${hello.protocol}, the backup ${protocolVersion}`,
-      hint: 'Run the same release of Understudy on both hosts.',
+      code: 'E_TERM_OLD',
+      message: `the primary is in term ${term}, and term ${highestTerm} was seen here`,
+      hint: 'Another host may run the guest: the primary looks at the record of terms by itself.',
     };
   }
   if (hello.guestName !== guestName) {
     return mismatch('guest.name', hello.guestName, guestName);
   }
   for (const key of descriptionKeys) {
-    const [ours, theirs] = [standby[key], hello.description[key]];
+    const [ours, theirs] = [description[key], hello.description[key]];
     if (ours !== theirs) return mismatch(keyInConfig[key], theirs, ours);
   }
   return undefined;

@@ -1,14 +1,16 @@
 import type { AlarmClock } from '../../shared/clock.ts';
 import type { CodecSettings } from '../../shared/codec/codec-settings.ts';
 import { regionPages } from '../../shared/codec/region-digest.ts';
-import { type Epoch, epoch, type GuestName, term } from '../../shared/ids.ts';
+import type { UnderstudyError } from '../../shared/errors.ts';
+import { type Epoch, epoch, type GuestName, type Term, term } from '../../shared/ids.ts';
 import type { EmitEvent } from '../../shared/observe/events.ts';
 import type { About, Incoming } from '../../shared/transport/control-channel.ts';
 import { defaultReceiveLimits } from '../../shared/transport/receive-window.ts';
+import { RefusalCount } from '../../shared/transport/refusal-count.ts';
 import { StreamReceiver } from '../../shared/transport/stream-receiver.ts';
 import { subjectsOf } from '../../shared/transport/subjects.ts';
 import type { Transport } from '../../shared/transport/transport.ts';
-import { protocolVersion, type Welcome } from '../../shared/wire/control-body.ts';
+import type { Welcome } from '../../shared/wire/control-body.ts';
 import { guestHash, sessionBits } from '../../shared/wire/frame.ts';
 import { EpochDecoder } from '../decode/epoch-decoder.ts';
 import type { ReplicaStore } from '../store/replica-store.ts';
@@ -18,6 +20,8 @@ import { ReplicaVerification } from './replica-verification.ts';
 export interface ReplicaSessionParts {
   readonly about: About;
   readonly settings: CodecSettings;
+  /** What the session speaks. */
+  readonly protocol: number;
   readonly windowBytes: number;
   readonly store: ReplicaStore;
   readonly transport: Transport;
@@ -25,6 +29,8 @@ export interface ReplicaSessionParts {
   readonly guestName: GuestName;
   readonly emit: EmitEvent;
   onCommitted(committed: CommittedEpoch): void;
+  /** The frames that come now are of a higher term than those before. */
+  onTerm(term: Term): void;
   /** The store had to give up the older epoch to make room for a synchronisation. */
   onOlderEpochGivenUp(): void;
   /** Called once; nothing is received afterwards. */
@@ -39,6 +45,7 @@ export class ReplicaSession {
   readonly #receiver: EpochReceiver;
   readonly #stream: StreamReceiver;
   readonly #verification: ReplicaVerification;
+  readonly #refusals = new RefusalCount();
   #last: Epoch = epoch(0);
 
   private constructor(parts: ReplicaSessionParts, decoder: EpochDecoder) {
@@ -68,6 +75,8 @@ export class ReplicaSession {
         else if (held && store.holds() === null) parts.onOlderEpochGivenUp();
       },
       onBroken: (error) => parts.onFailed(error),
+      onTerm: (term) => parts.onTerm(term),
+      onRefused: (error) => this.#refused(error),
     });
   }
 
@@ -80,12 +89,20 @@ export class ReplicaSession {
     const held = this.#parts.store.holds();
     const holds =
       held === null ? null : { session: held.session, epoch: held.epoch, term: term(held.term) };
-    return { kind: 'welcome', protocol: protocolVersion, agent, holds, regionPages };
+    return { kind: 'welcome', protocol: this.#parts.protocol, agent, holds, regionPages };
   }
 
   /** Compares RAM with what was written, for the primary, once `number` is committed. */
   verify(number: Epoch, incoming: Incoming): void {
     this.#verification.ask(number, this.#last, incoming);
+  }
+
+  /** A frame of another session or guest, or of an older term. */
+  #refused(error: UnderstudyError): void {
+    const told = this.#refusals.note(error);
+    if (told === undefined) return;
+    const { code, message, hint } = told;
+    this.#parts.emit({ kind: 'warning', code, message, hint });
   }
 
   #committed(committed: CommittedEpoch): void {

@@ -156,6 +156,7 @@ export class Session {
   /** The backup is enrolled: frames carry the protected term from now on. */
   enterTerm(number: Term): void {
     this.#parts.sender.term = number;
+    this.#parts.control.raise(number);
   }
 
   /** The guest rebooted: RAM blocks outside the RAM file are sent anew with the next epoch. */

@@ -37,7 +37,8 @@ export async function openClaims(options: OpenClaimsOptions): Promise<OpenedClai
   await auditTerms(transport, guest);
   const arbiter = jetStreamArbiter(transport, { guest });
   const memory = await HighestTerm.open(join(stateFolder, 'term.json'), guest);
-  return { claims: new TermClaims({ arbiter, memory, guest, host, onWaiting }), host };
+  const highestSeen = memory.seen?.term ?? 0;
+  return { claims: new TermClaims({ arbiter, memory, guest, host, highestSeen, onWaiting }), host };
 }
 
 function hostName(folder: string): string {

@@ -15,6 +15,8 @@ export interface TermClaimsOptions {
   readonly guest: GuestName;
   /** 16 hex digits, the same as long as the host is the same. */
   readonly host: string;
+  /** What was seen before this process, as far as it is remembered. */
+  readonly highestSeen?: number;
   /** Told once for each time that the arbiter can't be asked. */
   readonly onWaiting: (error: UnderstudyError) => void;
   readonly clock?: AlarmClock;
@@ -45,9 +47,16 @@ export class TermClaims {
   readonly #options: TermClaimsOptions;
   #last: Promise<unknown> = Promise.resolve();
   #waiting = false;
+  #highest: Term;
 
   constructor(options: TermClaimsOptions) {
     this.#options = options;
+    this.#highest = term(options.highestSeen ?? 0);
+  }
+
+  /** The highest term that was seen so far; 0 for none. */
+  get highest(): Term {
+    return this.#highest;
   }
 
   /** The highest term, as soon as the arbiter answers. Throws as `claim` does. */
@@ -97,21 +106,26 @@ export class TermClaims {
 
   /** Undefined: the highest term has changed meanwhile, so judge anew. */
   async #attempt(claim: Claim): Promise<ClaimOutcome | undefined> {
-    const { arbiter, memory, guest, host, nonce = newNonce } = this.#options;
+    const { arbiter, guest, host, nonce = newNonce } = this.#options;
     // A creation that may still take effect comes first: it is the highest term, or will not be.
     if (arbiter.undecided !== null) {
-      await memory.observe((await arbiter.create(arbiter.undecided)).record);
+      await this.#observe((await arbiter.create(arbiter.undecided)).record);
     }
     const latest = await arbiter.latest();
-    await memory.observe(latest);
+    await this.#observe(latest);
     if (!claim.mayFollow(latest)) return { won: false, latest };
     const { mode, session, baseEpoch } = claim;
     const number = term((latest?.term ?? 0) + 1);
     const at = new Date().toISOString();
     const what = { guest, term: number, holder: host, mode, nonce: nonce() };
     const outcome = await arbiter.create({ ...what, session, baseEpoch, at });
-    await memory.observe(outcome.record);
+    await this.#observe(outcome.record);
     return outcome.won ? { won: true, term: number } : undefined;
+  }
+
+  async #observe(latest: TermRecord | null): Promise<void> {
+    await this.#options.memory.observe(latest);
+    if (latest !== null && latest.term > this.#highest) this.#highest = latest.term;
   }
 }
 

@@ -1,9 +1,15 @@
 import { bounds, frameBytesMax } from '../bounds.ts';
 import { type AlarmClock, type CallOff, monotonicClock } from '../clock.ts';
 import { UnderstudyError } from '../errors.ts';
-import { term } from '../ids.ts';
+import { type Term, term } from '../ids.ts';
 import type { Credit } from '../wire/flow-body.ts';
-import { checkOrigin, decodeFrame, type Frame, frameHeaderBytes } from '../wire/frame.ts';
+import {
+  checkOrigin,
+  checkTerm,
+  decodeFrame,
+  type Frame,
+  frameHeaderBytes,
+} from '../wire/frame.ts';
 import { isStreamKind, type StreamKind } from '../wire/frame-kind.ts';
 import { decodeMessage, encodeMessage } from '../wire/message.ts';
 import { FrameRing } from './frame-ring.ts';
@@ -30,8 +36,13 @@ export interface StreamReceiverOptions {
   readonly handler: (frame: StreamFrame) => Promise<void> | void;
   /** `E_STREAM_BROKEN`, or what the handler threw. Called once; nothing is handled afterwards. */
   readonly onBroken: (error: unknown) => void;
-  /** `E_FRAME_FOREIGN`, for example of a second primary: once for each frame that was refused. */
-  readonly onForeign?: (error: UnderstudyError) => void;
+  /**
+   * A frame of another guest or session (`E_FRAME_FOREIGN`, for example of a second primary) or of
+   * an older term (`E_FRAME_STALE`) was refused: once for each.
+   */
+  readonly onRefused?: (error: UnderstudyError) => void;
+  /** The frames that come now are of a higher term than those before. */
+  readonly onTerm?: (term: Term) => void;
   readonly clock?: AlarmClock;
   readonly limits?: ReceiveLimits;
 }
@@ -49,7 +60,14 @@ export class StreamReceiver {
   readonly #queue: StreamFrame[] = [];
   readonly #subscription: Subscription;
   readonly #forgetStatus: () => void;
-  readonly #counts = { frames: 0, bytes: 0, duplicates: 0, gaps: 0, corrupt: 0, foreign: 0 };
+  readonly #counts = {
+    ...{ frames: 0, bytes: 0, duplicates: 0, gaps: 0, corrupt: 0, foreign: 0, stale: 0 },
+  };
+  /**
+   * Of the newest frame that was taken. In order terms only rise; a frame that came twice is
+   * dropped before its term, which may be a lower one, is looked at.
+   */
+  #term: Term = term(0);
   #credit: Credit | undefined;
   #draining: Promise<void> | undefined;
   #turnAsked = false;
@@ -101,6 +119,10 @@ export class StreamReceiver {
     const size = bytes.byteLength;
     const effects = this.#step({ kind: 'frame', sequence, bytes: size, nowMs });
     if (!effects.some((effect) => effect.kind === 'accept')) return;
+    if (frame.term > this.#term) {
+      this.#term = frame.term;
+      this.#options.onTerm?.(frame.term);
+    }
     const place = this.#ring.push(size);
     if (place === undefined) throw new Error('the ring is smaller than the window');
     place.set(bytes);
@@ -111,12 +133,14 @@ export class StreamReceiver {
     try {
       const frame = decodeFrame(bytes);
       checkOrigin(frame, this.#options.guest, this.#options.session);
+      const cameTwice = isStreamKind(frame.kind) && frame.sequence < this.#window.expected;
+      if (!cameTwice) checkTerm(frame, this.#term);
       return frame;
     } catch (error) {
       if (!(error instanceof UnderstudyError)) throw error;
-      if (error.code === 'E_FRAME_FOREIGN') {
-        this.#counts.foreign += 1;
-        queueMicrotask(() => this.#options.onForeign?.(error));
+      if (error.code === 'E_FRAME_FOREIGN' || error.code === 'E_FRAME_STALE') {
+        this.#counts[error.code === 'E_FRAME_STALE' ? 'stale' : 'foreign'] += 1;
+        queueMicrotask(() => this.#options.onRefused?.(error));
       } else {
         // As good as lost: the gap is noticed and the frame is sent again.
         this.#counts.corrupt += 1;
@@ -217,7 +241,7 @@ export class StreamReceiver {
   }
 }
 
-type DropCount = 'duplicates' | 'gaps' | 'corrupt' | 'foreign';
+type DropCount = 'duplicates' | 'gaps' | 'corrupt' | 'foreign' | 'stale';
 
 function broken(reason: string): UnderstudyError {
   return new UnderstudyError('E_STREAM_BROKEN', `the data stream broke: ${reason}`, {

@@ -9,13 +9,13 @@ import type { GuestDescription } from '../guest/guest.ts';
 import { type Epoch, epoch, type SessionId, sessionId, type Term, term } from '../ids.ts';
 import { JsonFields, jsonBody } from './json-fields.ts';
 
-/** What the two sides speak above frames. Sides with different numbers refuse each other. */
-export const protocolVersion = 1;
-
 /** Primary → backup: asks for the session that the header names. */
 export interface Hello {
   readonly kind: 'hello';
+  /** The oldest protocol that the sender speaks: all that a release with protocol 1 looks at. */
   readonly protocol: number;
+  /** The newest one; not in the body where it is the same. */
+  readonly protocolMax: number;
   /** 16 hex digits, drawn when the primary's process starts. */
   readonly agent: string;
   readonly guestName: string;
@@ -34,6 +34,7 @@ export interface Hello {
 /** Backup → primary: the session is agreed; the data stream may begin at sequence 1. */
 export interface Welcome {
   readonly kind: 'welcome';
+  /** What the session speaks: the newest protocol of both. */
   readonly protocol: number;
   readonly agent: string;
   /** The whole epoch that the backup holds. */
@@ -82,6 +83,10 @@ export type ControlMessage = Hello | Welcome | Refuse | Ack | Resync | StandDown
 export function encodeControlBody(message: ControlMessage): Uint8Array {
   // The kind and the epoch are in the header: what is said once can't contradict itself.
   const { kind: _kind, ...rest } = message;
+  if ('protocolMax' in rest && rest.protocolMax === rest.protocol) {
+    const { protocolMax: _max, ...body } = rest;
+    return jsonBody(body);
+  }
   if ('epoch' in rest) {
     const { epoch: _epoch, ...body } = rest;
     return jsonBody(body);
@@ -117,10 +122,14 @@ export function decodeControlBody(
 }
 
 function readHello(fields: JsonFields): Hello {
+  // First, so that another release is told apart before anything else is judged.
+  const protocol = fields.integer('protocol', 1, 0xffff);
   return {
     kind: 'hello',
-    // First, so that another release is told apart before anything else is judged.
-    protocol: fields.integer('protocol', 1, 0xffff),
+    protocol,
+    protocolMax: fields.has('protocolMax')
+      ? fields.integer('protocolMax', protocol, 0xffff)
+      : protocol,
     agent: fields.hex('agent', 16),
     guestName: fields.text('guestName', 63),
     instance: fields.hex('instance', 16),

@@ -110,6 +110,16 @@ export function checkOrigin(frame: FrameHeader, guest: bigint, session?: bigint)
   if (session !== undefined && frame.session !== session) throw foreign(frame, 'session');
 }
 
+/** Throws `E_FRAME_STALE` where a frame is of an older term than `atLeast`. */
+export function checkTerm(frame: FrameHeader, atLeast: Term): void {
+  if (frame.term >= atLeast) return;
+  const what = `a ${frame.kind} frame of term ${frame.term}, and the session is in term ${atLeast}`;
+  throw new UnderstudyError('E_FRAME_STALE', what, {
+    hint: 'A few are normal where a term changes. If they keep coming, an old copy speaks: find it.',
+    fields: { term: frame.term, atLeast, kind: frame.kind, session: hex64(frame.session) },
+  });
+}
+
 /** A guest's name as frames carry it. */
 export const guestHash = (name: GuestName): bigint => digest64(utf8.encode(name));
 
@@ -145,13 +155,13 @@ function decodeHeader(bytes: Uint8Array) {
   const view = new DataView(bytes.buffer, bytes.byteOffset, frameHeaderBytes);
   if (view.getUint32(at0.magic, true) !== magic) throw corrupt('a message is not a frame');
   const version = view.getUint8(at0.version);
-  if (version !== frameVersion) throw otherVersion(`frame version ${version}`);
+  if (version !== frameVersion) throw otherVersion(`a frame of version ${version}`);
   if (digest64(bytes.subarray(0, at0.headerChecksum)) !== getU64(view, at0.headerChecksum)) {
     throw corrupt("a frame's header does not match its checksum");
   }
   const code = view.getUint8(at0.kind);
   const kind = frameKindOf(code);
-  if (kind === undefined) throw otherVersion(`frame kind ${code}`);
+  if (kind === undefined) throw otherVersion(`a frame of kind ${code}`);
   if (view.getUint16(at0.reserved, true) !== 0 || view.getUint32(at0.reserved2, true) !== 0) {
     throw corrupt('reserved bytes of a header are not zero');
   }
@@ -199,8 +209,9 @@ function corrupt(message: string): UnderstudyError {
 }
 
 function otherVersion(what: string): UnderstudyError {
-  return new UnderstudyError('E_FRAME_VERSION', `${what} is not known here`, {
-    hint: `This side speaks frame version ${frameVersion}. Run the same release on both sides.`,
+  const message = `${what} came, and this side speaks frame version ${frameVersion}`;
+  return new UnderstudyError('E_FRAME_VERSION', message, {
+    hint: 'The two hosts run releases too far apart: update the older one.',
   });
 }
 

@@ -31,6 +31,11 @@ export class JsonFields {
     return new JsonFields(value, what);
   }
 
+  /** True where the field is there: one that another release left out has a meaning of its own. */
+  has(name: string): boolean {
+    return this.#own(name) !== undefined;
+  }
+
   text(name: string, lengthMax: number = bounds.textLengthMax): string {
     const value = this.#own(name);
     if (typeof value === 'string' && value.length <= lengthMax) return value;

@@ -4,6 +4,9 @@ import { UnderstudyError } from '../../shared/errors.ts';
 import { SyntheticGuest } from '../../shared/guest/synthetic-guest.ts';
 import type { SyntheticMemory } from '../../shared/guest/synthetic-memory.ts';
 import { MemoryBus } from '../../shared/transport/memory-bus.ts';
+import { subjectsOf } from '../../shared/transport/subjects.ts';
+import { decodeFrame } from '../../shared/wire/frame.ts';
+import { decodeMessage, encodeMessage } from '../../shared/wire/message.ts';
 import {
   guestName,
   memoryBytes,
@@ -246,3 +249,36 @@ test('a replica that was damaged is found, named and mended', async (t) => {
   await settled(primary);
   t.true(sameMemory(primary.guest.memory, backup.memory));
 });
+
+/** What a release that knows protocol 1 alone would say in place of `payload`. */
+function asBefore(payload: Uint8Array): Uint8Array {
+  const frame = decodeFrame(payload);
+  const message = decodeMessage(frame);
+  if (message.kind !== 'hello') return payload;
+  return encodeMessage(frame, { ...message, protocolMax: message.protocol });
+}
+
+for (const protocol of [1, 2]) {
+  test(`a pair that speaks protocol ${protocol} is protected, and its acknowledgements count`, async (t) => {
+    const bus = new MemoryBus({ seed: 9, time: 'real' });
+    const terms = new Set<number>();
+    bus.connect().subscribe(subjectsOf(guestName).controlToPrimary, (payload) => {
+      const { kind, epoch, term } = decodeFrame(payload);
+      if (kind === 'ack' && epoch > 1) terms.add(term);
+    });
+    await startBackup(t, bus, tmpfsFolder(t));
+    if (protocol === 1) {
+      const connect = bus.connect.bind(bus);
+      bus.connect = () => {
+        const transport = connect();
+        const request = transport.request.bind(transport);
+        transport.request = (subject, payload, ms) => request(subject, asBefore(payload), ms);
+        return transport;
+      };
+    }
+    const primary = startPrimary(t, bus);
+    const { term } = await primary.events.find('term', ({ mode }) => mode === 'protected');
+    await primary.events.find('ack', ({ epoch }) => epoch >= 10);
+    t.deepEqual([...terms], [protocol === 1 ? term - 1 : term]);
+  });
+}

@@ -25,7 +25,7 @@ function setUp(faults: Partial<MemoryBusOptions> = {}, more: Partial<StreamSende
       got.push({ kind: frame.kind, sequence: frame.sequence, first: frame.body[0] });
     },
     onBroken: (error) => errors.push(error),
-    onForeign: (error) => errors.push(error),
+    onRefused: (error) => errors.push(error),
   });
   const onBroken = (error: UnderstudyError) => errors.push(error);
   const sender = new StreamSender({
@@ -302,5 +302,41 @@ test('a small frame does not overtake a large one that waits', async (t) => {
     s.got.slice(15).map(({ kind }) => kind),
     ['device', 'commit'],
   );
+  await s.close();
+});
+
+test('a frame of an older term than the newest that was taken is refused, and counted', async (t) => {
+  const s = setUp();
+  const terms: number[] = [];
+  const receiver = new StreamReceiver({
+    ...names,
+    ...{ dataSubject: 'data-2', creditSubject: 'credit-2', transport: s.backup },
+    handler: (frame) => void s.got.push({ ...frame, first: frame.term }),
+    onBroken: (error) => s.errors.push(error),
+    onRefused: (error) => s.errors.push(error),
+    onTerm: (number) => terms.push(number),
+  });
+  const say = (sequence: number, of: number) => {
+    const { guest, session } = names;
+    const header = { kind: 'chunk', guest, session, epoch: epoch(1), sequence } as const;
+    s.primary.publish('data-2', encodeFrame({ ...header, term: term(of) }, [Uint8Array.of(1)]));
+  };
+  say(1, 3);
+  say(2, 4);
+  // An older one that came twice is no new word; one that claims to be next is refused.
+  say(1, 3);
+  say(3, 3);
+  await until(() => s.errors.length > 0, 'the refusal');
+  t.true(isUnderstudyError(s.errors[0], 'E_FRAME_STALE'), String(s.errors[0]));
+  t.regex(String(s.errors[0]), /of term 3, and the session is in term 4/);
+  say(3, 4);
+  await until(() => s.got.length === 3, 'the frames that count');
+  t.deepEqual(
+    s.got.map(({ first }) => first),
+    [3, 4, 4],
+  );
+  t.deepEqual(terms, [3, 4]);
+  t.like(receiver.stats, { stale: 1, duplicates: 1, foreign: 0 });
+  await receiver.close();
   await s.close();
 });

@@ -42,7 +42,8 @@ export function anyMessage(): fc.Arbitrary<Message> {
     }),
     fc.record({
       kind: fc.constant('hello' as const),
-      protocol: fc.integer({ min: 1, max: 0xffff }),
+      protocol: fc.integer({ min: 1, max: 3 }),
+      protocolMax: fc.integer({ min: 3, max: 0xffff }),
       agent: hex(16),
       guestName: text,
       instance: hex(16),

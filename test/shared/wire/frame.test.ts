@@ -109,9 +109,9 @@ test('each flipped bit of a frame is noticed', (t) => {
 test('another version and an unknown kind are refused by name', (t) => {
   const whole = encodeFrame(header, [body]);
   const version = t.throws(() => decodeFrame(forge(whole, 4, [2])));
-  t.regex(version.message, /frame version 2/);
+  t.regex(version.message, /frame of version 2 came, and this side speaks frame version 1/);
   const kind = t.throws(() => decodeFrame(forge(whole, 5, [15])));
-  t.regex(kind.message, /frame kind 15/);
+  t.regex(kind.message, /frame of kind 15/);
   t.is(
     codeOf(() => decodeFrame(forge(whole, 5, [15]))),
     'E_FRAME_VERSION',

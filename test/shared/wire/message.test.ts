@@ -74,6 +74,7 @@ test('any bytes as the body of any kind decode or are refused with a code', (t) 
 
 const hello = {
   protocol: 1,
+  protocolMax: 2,
   agent: '0123456789abcdef',
   guestName: 'g',
   instance: '0123456789abcdef',

@@ -4,6 +4,7 @@ import { compressSuite } from './suites/compress.ts';
 import { diskSuite } from './suites/disk.ts';
 import { guestSuite } from './suites/guest.ts';
 import { hashSuite } from './suites/hash.ts';
+import { liveSuite } from './suites/live.ts';
 import { pauseSuite } from './suites/pause.ts';
 import { pipelineSuite } from './suites/pipeline.ts';
 import { takeoverSuite } from './suites/takeover.ts';
@@ -15,6 +16,7 @@ export const suites: readonly Suite[] = [
   pipelineSuite,
   applySuite,
   pauseSuite,
+  liveSuite,
   takeoverSuite,
   guestSuite,
   diskSuite,

@@ -14,7 +14,7 @@ function verdictOf(rows: readonly Row[], target: RegExp) {
 
 test('without rows every number to reach is "not measured", none is met', (t) => {
   const verdicts = judge([]);
-  t.is(verdicts.length, 14);
+  t.is(verdicts.length, 16);
   for (const { verdict, measured } of verdicts) {
     t.is(verdict, 'not measured');
     t.regex(measured, /not in this run/);
@@ -115,4 +115,21 @@ test('a disk is held against qemu-nbd by its slowest load', (t) => {
     ).verdict;
   t.is(sequential(0.6, 2), 'met');
   t.is(sequential(2, 0.59), 'not met');
+});
+
+test('live rounds are held against the growth of the median, not against one pause', (t) => {
+  const pauses = (few: number[], many: number[]) => [
+    row('live.1000', 'ms', few),
+    row('live.5000', 'ms', few),
+    row('live.25000', 'ms', many),
+    row('live-none.1000', 'ms', [3]),
+    row('live-none.25000', 'ms', [30]),
+  ];
+  const grows = (few: number[], many: number[]) => verdictOf(pauses(few, many), /grows/);
+  t.is(grows([2, 2, 9], [3, 4, 9]).verdict, 'met');
+  t.is(grows([2, 2, 9], [3, 4.1, 9]).verdict, 'not met');
+  t.regex(grows([2], [3]).measured, /1\.50; without live rounds 10\.0/);
+  const limits = (values: number[]) => verdictOf(pauses([2], values), /3 ms median/).verdict;
+  t.is(limits([3, 3, 9]), 'met');
+  t.is(limits([3, 3, 11]), 'not met');
 });

@@ -2,6 +2,7 @@ import { rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import test, { type ExecutionContext } from 'ava';
+import { counterPage } from '../../../bench/boot-sector.ts';
 import type { TrackedGuest } from '../../../primary/capture/tracked-guest.ts';
 import { parseShimStatus, WriteProtectTracker } from '../../../primary/capture/write-protect.ts';
 import { isUnderstudyError } from '../../../shared/errors.ts';
@@ -10,7 +11,6 @@ import { QemuGuest } from '../../../shared/qemu/qemu-guest.ts';
 import {
   checkRegion,
   counterLab,
-  counterPage,
   pagesOfCounts,
   readAll,
   readCounter,

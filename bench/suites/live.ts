@@ -1,0 +1,74 @@
+import { WriteProtectTracker } from '../../primary/capture/write-protect.ts';
+import { attempt } from '../attempt.ts';
+import { withCountingGuest } from '../counting-guest.ts';
+import { LivePauses, type PausedEpoch, type PausePair } from '../live-pauses.ts';
+import { median, type Row } from '../row.ts';
+import type { Suite, SuiteOptions } from '../suite.ts';
+
+const mib = 2 ** 20;
+const epochMs = 1000;
+const ratesPerSecond = [1000, 5000, 25_000] as const;
+/** 256 MiB: even at the highest rate few pages are written twice in an epoch. */
+const regionPages = 65_536;
+
+/** How the pause grows with what an epoch wrote, with live rounds and without. */
+export const liveSuite: Suite = {
+  name: 'live',
+  title: 'The pause against the dirty rate',
+  about: `A guest of 512 MiB under TCG that writes one scattered page after the other, at a pace set
+from outside; epochs of a second, so that the rate is the number of dirty pages. Epochs with live
+rounds and without take turns in one process, each by the primary's own capture and encoder; what
+is encoded is dropped. "Work after" is the encoding that is left when the guest runs again.`,
+  rowIds: ratesPerSecond.flatMap((rate) => [`live.${rate}`, `live-none.${rate}`]),
+  run: async ({ quick, progress }: SuiteOptions): Promise<Row[]> => {
+    const ids = liveSuite.rowIds.filter((id) => id.startsWith('live.'));
+    return await attempt(ids, () =>
+      withCountingGuest(512 * mib, regionPages, async ({ guest, setPace }) => {
+        const tracker = WriteProtectTracker.open(guest.tracked);
+        try {
+          const pauses = await LivePauses.open(guest, tracker);
+          const rows: Row[] = [];
+          for (const rate of ratesPerSecond) {
+            progress(`live: ${rate} pages a second`);
+            await setPace(rate);
+            rows.push(...rowsOf(rate, await pauses.measure(epochMs, quick ? 3 : 30)));
+          }
+          return rows;
+        } finally {
+          tracker.close();
+        }
+      }),
+    );
+  },
+};
+
+function rowsOf(rate: number, { live, none }: PausePair): Row[] {
+  const per = `${rate.toLocaleString('en-US')} pages a second`;
+  const values = (epochs: readonly PausedEpoch[], key: keyof PausedEpoch): number[] =>
+    epochs.map((epoch) => epoch[key]);
+  const written = Math.round(median(values([...live, ...none], 'dirtyPages')));
+  const ratios = live.map(({ pauseMs }, i) => pauseMs / none[i]!.pauseMs);
+  return [
+    {
+      ...{ id: `live.${rate}`, what: `Pause with live rounds, ${per}`, unit: 'ms' },
+      ...{ values: values(live, 'pauseMs'), against: { id: `live-none.${rate}`, ratios } },
+      note: `${written} dirty pages an epoch`,
+    },
+    {
+      ...{ id: `live-none.${rate}`, what: `Pause without, ${per}`, unit: 'ms' },
+      values: values(none, 'pauseMs'),
+    },
+    {
+      ...{ id: `live-pages.${rate}`, what: `Pages copied in the pause, with, ${per}` },
+      ...{ unit: 'pages', values: values(live, 'pausedPages') },
+    },
+    {
+      ...{ id: `live-after.${rate}`, what: `Work after the pause, with, ${per}`, unit: 'ms' },
+      values: values(live, 'workAfterMs'),
+    },
+    {
+      ...{ id: `live-none-after.${rate}`, what: `Work after, without, ${per}`, unit: 'ms' },
+      values: values(none, 'workAfterMs'),
+    },
+  ];
+}

@@ -50,6 +50,17 @@ export const commands: readonly Command[] = [
     load: async () => (await import('./status-command.ts')).runStatus,
   },
   {
+    name: 'go-on',
+    summary: 'Let a guest run that stands still because its backup is lost',
+    positionals: [guest],
+    options: { config: ownFile },
+    details: [
+      'For `output.onBackupLost: stop`. The guest runs unprotected until a backup is level; without\n' +
+        'effect on a guest that runs. Without GUEST and FILE: all of the default run folder.',
+    ],
+    load: async () => (await import('./go-on-command.ts')).runGoOn,
+  },
+  {
     name: 'drill',
     summary: 'Rehearse a failure: a whole pair on this machine, a fault, and what became of it',
     positionals: [

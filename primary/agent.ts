@@ -18,17 +18,10 @@ import {
   stepPrimary,
 } from './machine.ts';
 import type { PrimaryParts } from './parts.ts';
-import { Session } from './session/session.ts';
+import { type OpenSession, Session } from './session/session.ts';
 import { watchForStandstill } from './standstill.ts';
 import { describe, TermHolder, type TermWish } from './term-holder.ts';
 import { WaitingGuest } from './waiting-guest.ts';
-
-interface OpenSession {
-  readonly id: SessionId;
-  readonly secret: Uint8Array;
-  /** Undefined until its first task. */
-  readonly session: Session | undefined;
-}
 
 /** Epochs captured and not acknowledged: one is applied while the next is taken. */
 const epochsInFlightMax = 2;
@@ -119,6 +112,11 @@ export class PrimaryAgent {
   /** What the guest said waits for a checkpoint: one before its time would help. */
   checkpointSoon(): void {
     this.#mailbox.post({ kind: 'interval-passed' });
+  }
+
+  /** The operator lets a guest that waits for a backup (`onBackupLost: stop`) run without one. */
+  goOn(): void {
+    this.#mailbox.post({ kind: 'go-on' });
   }
 
   async #step(event: PrimaryEvent): Promise<PrimaryOutcome | undefined> {

@@ -41,6 +41,6 @@ export function guestWaits(guest: string): UnderstudyError {
   return new UnderstudyError('E_GUEST_WAITS', `guest ${guest} stands still: its backup is lost`, {
     hint:
       'It goes on once a backup is level with it (output.onBackupLost is `stop`), ' +
-      'or as soon as its primary agent is told to end.',
+      'or as soon as `understudy go-on` lets it run without one.',
   });
 }

@@ -101,9 +101,13 @@ async function runOpened(
     discardHeldGuest: () => guest.terminate(),
   });
   const close = console.open({
-    ...{ role: config.role, claims, host, peer: watch, commands: {} },
+    ...{ role: config.role, claims, host, peer: watch },
+    commands: { 'go-on': async () => agentOfGuest.goOn() },
     heartbeatLimitMs: config.heartbeat.limitMs,
-    facts: () => ({ runsHere: agentOfGuest.guestRuns, heldSession: null, takeoverEnabled: false }),
+    facts: () => ({
+      ...{ runsHere: agentOfGuest.guestRuns, heldSession: null, takeoverEnabled: false },
+      outputRule: cable === undefined ? null : config.output.rule,
+    }),
   });
   undo.defer(close);
   const outcome = await agentOfGuest.run(stop);

@@ -3,7 +3,7 @@ import type { PageDigester } from '../../shared/codec/page-digester.ts';
 import { regionCountOf } from '../../shared/codec/region-digest.ts';
 import { isUnderstudyError, UnderstudyError } from '../../shared/errors.ts';
 import type { Guest } from '../../shared/guest/guest.ts';
-import { type Epoch, epoch, type Term } from '../../shared/ids.ts';
+import { type Epoch, epoch, type SessionId, type Term } from '../../shared/ids.ts';
 import type { EmitEvent } from '../../shared/observe/events.ts';
 import type { About, ControlChannel } from '../../shared/transport/control-channel.ts';
 import type { StreamSender } from '../../shared/transport/stream-sender.ts';
@@ -18,6 +18,14 @@ import { EpochPublisher } from './epoch-publisher.ts';
 import { breathe, findDifferingPages, indexMemory, type PeerDigests } from './level.ts';
 import { MemoryAudit } from './memory-audit.ts';
 import { ReplicaComparison } from './replica-comparison.ts';
+
+/** A session that was agreed on. */
+export interface OpenSession {
+  readonly id: SessionId;
+  readonly secret: Uint8Array;
+  /** Undefined until its first task. */
+  readonly session: Session | undefined;
+}
 
 export interface SessionParts {
   readonly about: About;

@@ -6,7 +6,7 @@ import { monotonicClock } from '../clock.ts';
 import { isUnderstudyError } from '../errors.ts';
 import type { SessionId } from '../ids.ts';
 import type { TimedEvent } from '../observe/events.ts';
-import type { AgentStatus, PeerStatus, TermStatus } from './agent-status.ts';
+import type { AgentStatus, OutputRuleName, PeerStatus, TermStatus } from './agent-status.ts';
 import { answerLine, type ControlCommands } from './control-line.ts';
 import { EventMemory } from './event-memory.ts';
 import { whyNotProtected } from './protection.ts';
@@ -30,6 +30,8 @@ export interface RoleDesk {
     /** Of a backup: the session whose epoch it holds whole. */
     readonly heldSession: SessionId | null;
     readonly takeoverEnabled: boolean;
+    /** Of a primary whose guest has cables. */
+    readonly outputRule?: OutputRuleName | null;
   };
   /** Besides `status`, which every agent answers. */
   readonly commands: ControlCommands;
@@ -79,7 +81,9 @@ export class AgentConsole {
     const facts = desk?.facts() ?? { runsHere: false, heldSession: null, takeoverEnabled: false };
     const peer = desk === undefined ? null : peerStatus(desk);
     const undecided = desk?.claims.undecided ?? false;
+    const outputRule = facts.outputRule ?? null;
     const notProtected = whyNotProtected({
+      outputRule,
       ...{ role: desk?.role ?? null, state, cause, host: desk?.host ?? '', latest, undecided },
       ...{ peerAlive: peer?.alive ?? false, peerActivity: peer?.activity ?? null },
       ...{ heldSession: facts.heldSession, takeoverEnabled: facts.takeoverEnabled, lastProblem },
@@ -91,6 +95,7 @@ export class AgentConsole {
       ...{ state, since, cause },
       protected: notProtected === null,
       ...{ notProtected, lastLoss },
+      outputRule,
       paused: latest?.mode === 'paused' ? { since: latest.at } : null,
       runsHere: facts.runsHere,
       term: latest == null || desk === undefined ? null : termStatus(latest, desk, undecided),

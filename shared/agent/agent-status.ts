@@ -17,6 +17,8 @@ export interface AgentStatus {
   readonly notProtected: string | null;
   /** When protection was lost last, and by what; null where it never was. */
   readonly lastLoss: { readonly at: string; readonly cause: string } | null;
+  /** When what the guest says may leave; null on a backup, and for a guest without cables. */
+  readonly outputRule: OutputRuleName | null;
   /** By an operator: no takeover, no epochs, until `resume`. */
   readonly paused: { readonly since: string } | null;
   /** The guest runs on this host, as far as its agent is concerned. */
@@ -44,6 +46,8 @@ export interface AgentStatus {
   } | null;
   readonly lastProblem: ProblemStatus | null;
 }
+
+export type OutputRuleName = 'commit' | 'input-log' | 'unsafe';
 
 export interface TermStatus {
   readonly number: number;

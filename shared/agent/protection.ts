@@ -1,6 +1,6 @@
 import type { TermRecord } from '../arbiter/term-record.ts';
 import type { SessionId } from '../ids.ts';
-import type { ProblemStatus } from './agent-status.ts';
+import type { OutputRuleName, ProblemStatus } from './agent-status.ts';
 
 /** What an agent knows when it is asked whether its guest is protected. */
 export interface ProtectionFacts {
@@ -20,6 +20,7 @@ export interface ProtectionFacts {
   /** Of a backup: whose epoch it holds whole, and whether it may act by itself. */
   readonly heldSession: SessionId | null;
   readonly takeoverEnabled: boolean;
+  readonly outputRule: OutputRuleName | null;
   readonly lastProblem: ProblemStatus | null;
 }
 
@@ -42,6 +43,9 @@ export function whyNotProtected(facts: ProtectionFacts): string | null {
 function whyPrimaryIsNot(facts: ProtectionFacts): string | null {
   switch (facts.state) {
     case 'protected':
+      if (facts.outputRule === 'unsafe') {
+        return 'UNSAFE: output.rule lets answers out before the backup knows; a takeover loses them';
+      }
       return facts.peerAlive ? null : 'nothing is heard of the backup';
     case 'claiming':
       return withProblem(

@@ -86,6 +86,27 @@ test('with the policy stop a guest whose backup is lost stands still, and runs w
   await until(() => left.length > said, 'what it said leaves');
 });
 
+test('with the policy stop an operator lets the guest go on without a backup', async (t) => {
+  const bus = new MemoryBus({ seed: 34, time: 'real' });
+  const backup = await startBackup(t, bus, tmpfsFolder(t));
+  const { output, left, say } = countingOutput();
+  const primary = startPrimary(t, bus, { output, onBackupLost: 'stop' });
+  t.teardown(talk(primary, say));
+  await primary.events.find('ack', ({ epoch }) => epoch >= 3);
+  await backup.stop();
+  primary.watch.fallSilent();
+  await primary.events.find('warning', ({ code }) => code === 'E_GUEST_WAITS');
+  await until(() => !primary.guest.isRunning, 'it stands still');
+  const said = left.length;
+  primary.agent.goOn();
+  await until(() => primary.guest.isRunning, 'it runs');
+  await until(() => left.length > said, 'what it says leaves');
+  t.deepEqual(
+    left,
+    [...left].sort((a, b) => a - b),
+  );
+});
+
 test('with the policy stop the end of the agent leaves the guest running', async (t) => {
   const bus = new MemoryBus({ seed: 33, time: 'real' });
   const backup = await startBackup(t, bus, tmpfsFolder(t));

@@ -104,6 +104,7 @@ export class EventList {
 }
 
 export interface RunningPrimary {
+  readonly agent: PrimaryAgent;
   readonly guest: SyntheticGuest;
   readonly events: EventList;
   readonly watch: ManualWatch;
@@ -135,7 +136,7 @@ export function startPrimary(
   const watch = new ManualWatch();
   const stop = new AbortController();
   const work = setInterval(() => guest.advance(5), 5);
-  const outcome = new PrimaryAgent({
+  const agent = new PrimaryAgent({
     guest,
     tracker: new SyntheticTracker(guest),
     transport,
@@ -178,7 +179,8 @@ export function startPrimary(
     },
     progress: { show: () => {}, captured: () => {}, acked: () => {} },
     backup: watch,
-  }).run(stop.signal);
+  });
+  const outcome = agent.run(stop.signal);
   outcome.catch(() => {}).finally(() => clearInterval(work));
   const end = async () => {
     stop.abort();
@@ -186,7 +188,7 @@ export function startPrimary(
   };
   t.teardown(end);
   return {
-    ...{ guest, events, watch, transport, outcome },
+    ...{ agent, guest, events, watch, transport, outcome },
     stop: end,
     vanish: () => {
       clearInterval(work);

@@ -27,6 +27,7 @@ const primary: ProtectionFacts = {
   peerActivity: 'protecting',
   heldSession: null,
   takeoverEnabled: false,
+  outputRule: 'commit',
   lastProblem: null,
 };
 const backup: ProtectionFacts = {
@@ -62,6 +63,7 @@ for (const [what, facts, pattern] of [
     { ...primary, latest: { ...record, holder: there } },
     /other/,
   ],
+  ['a primary that answers too soon', { ...primary, outputRule: 'unsafe' }, /UNSAFE: output\.rule/],
   ['a primary that waits for a term', { ...primary, state: 'claiming' }, /held meanwhile/],
   ['a primary without a backup', { ...primary, state: 'joining' }, /no backup/],
   ['a primary with a backup behind', { ...primary, state: 'synchronising' }, /level/],

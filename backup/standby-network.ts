@@ -23,7 +23,7 @@ export class StandbyNetwork {
   readonly #right: { mayRun: boolean };
   #handedOn = false;
 
-  /** Throws `E_UPLINK_…`: a backup that could not be reached would be none. */
+  /** Throws as `GuestNetwork.open`: a backup that could never be reached would be none. */
   static async open(options: StandbyNetworkOptions): Promise<StandbyNetwork> {
     const right = { mayRun: false };
     const network = await GuestNetwork.open({

@@ -38,7 +38,9 @@ export async function askJetStream(
     answer = await transport.request(subject, body, timeoutMs, headers);
   } catch (error) {
     if (noAnswer.some((code) => isUnderstudyError(error, code))) {
-      throw arbiterAway(subject, error instanceof Error ? error.message : '', error);
+      const isOff = isUnderstudyError(error, 'E_TRANSPORT_NO_RESPONDER');
+      const words = error instanceof Error ? error.message : '';
+      throw arbiterAway(subject, isOff ? 'JetStream is not switched on there' : words, error);
     }
     throw error;
   }

@@ -17,7 +17,8 @@ export interface OpenClaimsOptions {
   /** On a disk: it must survive a reboot. */
   readonly stateFolder: string;
   readonly replicas: number;
-  readonly onWaiting: (error: UnderstudyError) => void;
+  /** What is unwise, and what a claim waits for. */
+  readonly onWarning: (error: UnderstudyError) => void;
 }
 
 export interface OpenedClaims {
@@ -31,14 +32,29 @@ export interface OpenedClaims {
  * is remembered. Throws `E_ARBITER_…`, `E_TERM_FILE`, `E_STATE_FOLDER`.
  */
 export async function openClaims(options: OpenClaimsOptions): Promise<OpenedClaims> {
-  const { transport, guest, stateFolder, replicas, onWaiting } = options;
+  const { transport, guest, stateFolder, replicas, onWarning } = options;
   const host = hostName(stateFolder);
-  await ensureStream(transport, { replicas });
+  const { wishes, command } = await ensureStream(transport, { replicas });
+  if (wishes.length > 0) onWarning(looseStream(wishes, command ?? ''));
   await auditTerms(transport, guest);
   const arbiter = jetStreamArbiter(transport, { guest });
+  // A record that can't be believed is told now, not when a claim waits for it.
+  await arbiter.latest();
   const memory = await HighestTerm.open(join(stateFolder, 'term.json'), guest);
   const highestSeen = memory.seen?.term ?? 0;
-  return { claims: new TermClaims({ arbiter, memory, guest, host, highestSeen, onWaiting }), host };
+  const claims = new TermClaims({
+    ...{ arbiter, memory, guest, host, highestSeen },
+    onWaiting: onWarning,
+  });
+  return { claims, host };
+}
+
+function looseStream(wishes: readonly string[], command: string): UnderstudyError {
+  const message = `the stream of terms serves, and could be safer: ${wishes.join('; ')}`;
+  return new UnderstudyError('E_ARBITER_LOOSE', message, {
+    hint: `Hands can lose terms in it. Mend it with: ${command}`,
+    fields: { command },
+  });
 }
 
 function hostName(folder: string): string {

@@ -17,7 +17,7 @@ export interface TermClaimsOptions {
   readonly host: string;
   /** What was seen before this process, as far as it is remembered. */
   readonly highestSeen?: number;
-  /** Told once for each time that the arbiter can't be asked. */
+  /** Told once for each reason for which the arbiter can't be asked, or believed. */
   readonly onWaiting: (error: UnderstudyError) => void;
   readonly clock?: AlarmClock;
   /** Draws what tells own records from foreign ones. */
@@ -46,7 +46,8 @@ const retryMs = 250;
 export class TermClaims {
   readonly #options: TermClaimsOptions;
   #last: Promise<unknown> = Promise.resolve();
-  #waiting = false;
+  /** Code of what is waited for, once it was told. */
+  #waiting: string | undefined;
   #highest: Term;
 
   constructor(options: TermClaimsOptions) {
@@ -81,7 +82,7 @@ export class TermClaims {
     return await this.#options.arbiter.latest();
   }
 
-  /** Throws what `signal` was aborted with, `E_ARBITER_STREAM`, `E_TERM_RECORD`, `E_TERM_FILE`. */
+  /** Throws what `signal` was aborted with, `E_TERM_FILE`. */
   async claim(claim: Claim, signal: AbortSignal): Promise<ClaimOutcome> {
     const outcome = this.#last.then(() => this.#pursue(claim, signal));
     this.#last = outcome.catch(() => {});
@@ -93,12 +94,12 @@ export class TermClaims {
       signal.throwIfAborted();
       try {
         const outcome = await this.#attempt(claim);
-        this.#waiting = false;
+        this.#waiting = undefined;
         if (outcome !== undefined) return outcome;
       } catch (error) {
         if (!isWorthWaiting(error)) throw error;
-        if (!this.#waiting) this.#options.onWaiting(error);
-        this.#waiting = true;
+        if (this.#waiting !== error.code) this.#options.onWaiting(error);
+        this.#waiting = error.code;
         await sleep(this.#options.clock ?? monotonicClock, retryMs, signal);
       }
     }
@@ -129,7 +130,18 @@ export class TermClaims {
   }
 }
 
-/** No answer decides nothing; an old answer may come from a leader that is none any more. */
-function isWorthWaiting(error: unknown): error is UnderstudyError {
-  return isUnderstudyError(error, 'E_ARBITER_AWAY') || isUnderstudyError(error, 'E_TERM_BACKWARDS');
-}
+/**
+ * No answer decides nothing; an old answer may come from a leader that is none any more. What is
+ * wrong with the record, its stream or our rights to it is an operator's to mend: nothing is
+ * created meanwhile, what is held stays held, and the guest's agent is there when it is mended.
+ */
+const worthWaiting = [
+  'E_ARBITER_AWAY',
+  'E_TERM_BACKWARDS',
+  'E_ARBITER_STREAM',
+  'E_TERM_RECORD',
+  'E_NATS_PERMISSION',
+];
+
+const isWorthWaiting = (error: unknown): error is UnderstudyError =>
+  isUnderstudyError(error) && worthWaiting.includes(error.code);

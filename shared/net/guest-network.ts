@@ -36,9 +36,13 @@ export class GuestNetwork {
   #onInput: (card: number, frame: Uint8Array) => void;
   readonly #lines = new Map<number, Line>();
   #letsInput = false;
+  #isAnnounced = false;
   #stopAnnouncing = () => {};
 
-  /** Resolves when every uplink is open; the cables connect when QEMU listens. As `openUplink`. */
+  /**
+   * Resolves when every uplink is open; the cables connect when QEMU listens. A bridge that is not
+   * there is warned of and waited for; else throws as `openUplink`.
+   */
   static async open(options: GuestNetworkOptions): Promise<GuestNetwork> {
     const network = new GuestNetwork(options);
     try {
@@ -103,6 +107,7 @@ export class GuestNetwork {
 
   /** Tells the network that the guest is here now. Only for who may run it. */
   announce(): void {
+    this.#isAnnounced = true;
     this.#stopAnnouncing();
     const stops = [...this.#lines.values()].map(({ config }) =>
       announce(config.mac, (frame) => this.emit(config.card, frame)),
@@ -147,9 +152,24 @@ export class GuestNetwork {
         if (error !== undefined) onWarning(error);
       },
     });
-    const line: Line = { config, cable, uplink: undefined, retry: undefined, isClosed: false };
+    const line: Line = {
+      config,
+      cable,
+      uplink: undefined,
+      retry: undefined,
+      told: undefined,
+      isClosed: false,
+    };
     this.#lines.set(config.card, line);
-    await this.#openUplink(line);
+    try {
+      await this.#openUplink(line);
+    } catch (error) {
+      // A bridge may come later, and the guest is protected all the same.
+      if (!isUnderstudyError(error, 'E_UPLINK_BRIDGE')) throw error;
+      onWarning(error);
+      line.told = error.code;
+      this.#reopenLater(line);
+    }
   }
 
   async #openUplink(line: Line): Promise<void> {
@@ -166,8 +186,12 @@ export class GuestNetwork {
       },
     });
     // Closed, or gone, while it was being opened.
-    if (line.isClosed || isGone) await uplink.close();
-    else line.uplink = uplink;
+    if (line.isClosed || isGone) {
+      await uplink.close();
+      return;
+    }
+    line.uplink = uplink;
+    line.told = undefined;
   }
 
   /** Somebody removed the interface: it is made anew as soon as that works. */
@@ -179,8 +203,12 @@ export class GuestNetwork {
       if (line.isClosed) return;
       try {
         await this.#openUplink(line);
+        // Bridges and clients have forgotten where the guest is, or never knew.
+        if (this.#isAnnounced) this.announce();
       } catch (error) {
         if (!isUnderstudyError(error)) throw error;
+        if (line.told !== error.code) this.#options.onWarning(error);
+        line.told = error.code;
         this.#reopenLater(line);
       }
     }, networkBounds.uplinkRetryMs);
@@ -192,5 +220,7 @@ interface Line {
   readonly cable: Cable;
   uplink: Uplink | undefined;
   retry: NodeJS.Timeout | undefined;
+  /** Code of why there is no uplink, once it was told. */
+  told: string | undefined;
   isClosed: boolean;
 }

@@ -60,7 +60,10 @@ test('what is wrong with a record is said by name', (t) => {
   t.regex(refusal(stored.replace('"version":1', '"version":2')), /version 2.*knows 1/);
   t.regex(refusal('{}'), /version nothing.*knows 1/);
   t.regex(refusal(stored.replace('"mode":"protected",', '')), /mode is missing/);
-  t.regex(refusal(stored.replace('"protected"', '"both"')), /mode is "both".*solo or protected/);
+  t.regex(
+    refusal(stored.replace('"protected"', '"both"')),
+    /mode is "both".*solo, protected or paused/,
+  );
   t.regex(refusal(stored.replace('"baseEpoch":41', '"baseEpoch":-1')), /baseEpoch is -1/);
   t.regex(refusal(stored.replace('"baseEpoch":41', '"baseEpoch":42')), /checksum disagree/);
   t.regex(refusal(stored, 8), /says that it is term 7/);

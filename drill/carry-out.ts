@@ -123,7 +123,7 @@ class Run {
     const result: DrillResult = {
       scenario: scenarioName,
       ok: findings !== undefined && this.#failure === undefined && checks.every(({ ok }) => ok),
-      mode: 'fgbi',
+      mode: config?.mode ?? 'fgbi',
       seed,
       epochMs: config?.epoch.intervalMs ?? 0,
       ...measured,

@@ -59,10 +59,11 @@ export const countForwards = (guest: GuestSection) =>
   guest.networks.reduce((count, network) => count + network.hostForward.length, 0);
 
 export function primaryConfig(lab: LabConfig, side: SideFolders, server: string): PrimaryConfig {
-  const { epoch, tracker, identify, share, compress, flow, heartbeat, output, baseline } = lab;
+  const { mode, epoch, tracker, identify, share, compress, flow, heartbeat, output, baseline } =
+    lab;
   return {
     ...defaults('primary', lab.guest.name),
-    ...{ epoch, tracker, identify, share, compress, flow, heartbeat, output, baseline },
+    ...{ mode, epoch, tracker, identify, share, compress, flow, heartbeat, output, baseline },
     guest: sideGuest(lab.guest, side),
     nats: natsSection(server),
     verify: { everyEpochs: lab.verify.everyEpochs },
@@ -71,10 +72,10 @@ export function primaryConfig(lab: LabConfig, side: SideFolders, server: string)
 }
 
 export function backupConfig(lab: LabConfig, side: SideFolders, server: string): BackupConfig {
-  const { heartbeat, output, staging } = lab;
+  const { mode, heartbeat, output, staging } = lab;
   return {
     ...defaults('backup', lab.guest.name),
-    ...{ heartbeat, output, staging },
+    ...{ mode, heartbeat, output, staging },
     guest: sideGuest(lab.guest, side),
     nats: natsSection(server),
     verify: { atTakeover: lab.verify.atTakeover },

@@ -1,3 +1,4 @@
+import type { Mode } from '../shared/config/modes.ts';
 import type { Check } from './check.ts';
 import type { FailoverMs, Measurements } from './measure.ts';
 
@@ -6,7 +7,7 @@ export interface DrillResult {
   readonly scenario: string;
   readonly ok: boolean;
   /** Mode of the engine. */
-  readonly mode: 'fgbi';
+  readonly mode: Mode;
   /** Draws the instant of the fault; give it to have the same again. */
   readonly seed: number;
   readonly epochMs: number;

@@ -176,6 +176,7 @@ async function openCodec(
   const encoder = await EpochEncoder.create({
     ...settings,
     generalCodec: config.compress.general,
+    wholePages: config.mode !== 'fgbi',
     sharing: config.share.enabled,
     compression: config.compress.enabled,
     delta: config.compress.delta.enabled,

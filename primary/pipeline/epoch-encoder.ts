@@ -24,6 +24,8 @@ export type { EncodeStats, MethodStats } from './encode-stats.ts';
 
 export interface EncoderOptions extends CodecSettings {
   readonly generalCodec: GeneralCodec;
+  /** All of each captured page is sent, whatever of it changed: what Remus and LLM do. */
+  readonly wholePages?: boolean;
   /** Zero blocks and references to equal blocks. */
   readonly sharing: boolean;
   readonly compression: boolean;
@@ -65,6 +67,7 @@ export class EpochEncoder {
   readonly memoryBytes: number;
 
   readonly #pageCount: number;
+  readonly #wholePages: boolean;
   readonly #kernels: Kernels;
   readonly #at: EncoderRegions;
   readonly #writer: ChunkWriter;
@@ -84,6 +87,7 @@ export class EpochEncoder {
     regions: EncoderRegions,
   ) {
     this.#pageCount = options.pageCount;
+    this.#wholePages = options.wholePages ?? false;
     this.#kernels = kernels;
     this.#at = regions;
     this.#writer = new ChunkWriter(options.chunkBytes, options.blockBytes, options.generalCodec);
@@ -178,6 +182,7 @@ export class EpochEncoder {
     if (count > this.captureCapacityPages) throw new RangeError('more pages than were captured');
     const serial = this.#serial;
     const { run } = this.#kernels;
+    if (this.#wholePages) run.forgetPages(this.#at.capturePages, count);
     run.beginSegment(count);
     let isDone = false;
     try {

@@ -1,6 +1,7 @@
 import { type Document, isAlias, isMap, isScalar, isSeq, type LineCounter, type Node } from 'yaml';
 import { expectationOf, oneOf } from './expectation.ts';
 import type { Field, GroupField, ListField } from './field.ts';
+import { presetOf } from './modes.ts';
 import { nearest } from './nearest.ts';
 import type { Problem, ProblemKind } from './problem.ts';
 import { type ConfigRole, fallbackOf, rolesWith, schemas } from './schema.ts';
@@ -21,12 +22,14 @@ export class Checker {
   readonly #role: ConfigRole;
   readonly #document: Document;
   readonly #lines: LineCounter;
+  readonly #mode: unknown;
   readonly #places = new Map<string, Place>();
 
   constructor(role: ConfigRole, document: Document, lines: LineCounter) {
     this.#role = role;
     this.#document = document;
     this.#lines = lines;
+    this.#mode = document.get('mode');
   }
 
   /** The configuration, complete; a value that was refused is replaced by its default. */
@@ -88,7 +91,7 @@ export class Checker {
       else if (child.kind === 'group' && !child.nullable) {
         result[name] = this.#group(child, [], childPath);
       } else if (isRequired) result[name] = this.#refuse('missing', child, childPath, 'nothing');
-      else result[name] = fallbackOf(child);
+      else result[name] = presetOf(this.#mode, keyText(childPath)) ?? fallbackOf(child);
     }
     return result;
   }

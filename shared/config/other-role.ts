@@ -1,3 +1,4 @@
+import { withPresets } from './modes.ts';
 import { type BackupConfig, defaults, type PrimaryConfig } from './schema.ts';
 
 /**
@@ -6,11 +7,13 @@ import { type BackupConfig, defaults, type PrimaryConfig } from './schema.ts';
  */
 
 export function toPrimaryConfig(config: BackupConfig): PrimaryConfig {
-  const { guest, nats, arbiter, heartbeat, output, log } = config;
-  return { ...defaults('primary', guest.name), guest, nats, arbiter, heartbeat, output, log };
+  const { mode, guest, nats, arbiter, heartbeat, output, log } = config;
+  const base = withPresets(defaults('primary', guest.name), mode);
+  return { ...base, mode, guest, nats, arbiter, heartbeat, output, log };
 }
 
 export function toBackupConfig(config: PrimaryConfig): BackupConfig {
-  const { guest, nats, arbiter, heartbeat, output, log } = config;
-  return { ...defaults('backup', guest.name), guest, nats, arbiter, heartbeat, output, log };
+  const { mode, guest, nats, arbiter, heartbeat, output, log } = config;
+  const base = withPresets(defaults('backup', guest.name), mode);
+  return { ...base, mode, guest, nats, arbiter, heartbeat, output, log };
 }

@@ -6,6 +6,7 @@ import * as section from './sections.ts';
 export const schemas = {
   primary: group('The agent beside the running guest.', {
     role: ownRole('primary'),
+    mode: section.mode,
     guest: guestKeys,
     nats: section.nats,
     arbiter: section.arbiter,
@@ -25,6 +26,7 @@ export const schemas = {
   }),
   backup: group('The agent that stands by.', {
     role: ownRole('backup'),
+    mode: section.mode,
     guest: guestKeys,
     nats: section.nats,
     arbiter: section.arbiter,
@@ -39,6 +41,7 @@ export const schemas = {
   }),
   lab: group('A drill: both sides, and all that they need, on one machine.', {
     role: ownRole('lab'),
+    mode: section.mode,
     guest: guestKeys,
     epoch: section.epoch,
     tracker: section.tracker,

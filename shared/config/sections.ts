@@ -1,6 +1,7 @@
 import { bounds } from '../bounds.ts';
 import { networkBounds } from '../net/network-bounds.ts';
 import { choice, flag, group, integer, list, optional, orWord, path, size, text } from './field.ts';
+import { modes } from './modes.ts';
 
 /**
  * Every section of a configuration file but `guest` (`guest-keys.ts`). `schema.ts` says which
@@ -107,6 +108,16 @@ export const arbiter = group('Who may run the guest: a record of terms in a JetS
     max: 5,
     fallback: 1,
   }),
+});
+
+export const mode = choice(modes, {
+  what:
+    '`fgbi`: blocks, sharing, compression. `remus`: whole pages as they are. `llm`: whole pages, ' +
+    'rarely, and `output.rule: input-log`. The two preset keys that the file does not set: ' +
+    '`share`, `compress` and `compress.delta` off, `epoch.liveRounds: 0`; `llm` also ' +
+    '`epoch.intervalMs: 2000`.',
+  why: '`remus` and `llm` are what FGBI was compared with: to compare again.',
+  fallback: 'fgbi',
 });
 
 export const epoch = group('How often the guest is checkpointed.', {

@@ -56,6 +56,25 @@ test('an unknown page is sent whole although nothing in it changed', async (t) =
   t.is(stats.changedBlocks, 64);
 });
 
+test('with whole pages, all of each captured page is sent as it is, and arrives', async (t) => {
+  const { encoder, replica } = await createPair({
+    ...smallOptions,
+    ...{ wholePages: true, sharing: false, compression: false, delta: false },
+  });
+  const guest = new ArrayMemory(256);
+  new Random(5).fill(guest.page(1));
+  for (const number of [1, 2]) {
+    const { payloads, stats } = encodeEpoch(encoder, number, guest, [1, 2, 3]);
+    t.is(stats.changedPages, 3, 'also those in which nothing changed');
+    t.is(stats.changedBlocks, 3 * 64);
+    t.true(stats.chunkBytes >= 3 * pageBytes);
+    for (const payload of payloads) replica.decode(payload);
+    replica.commit();
+    encoder.acknowledged(epoch(number));
+  }
+  t.deepEqual(replica.ram.page(1), guest.page(1));
+});
+
 test('equal blocks are sent once, zero blocks not at all', async (t) => {
   const { encoder } = await createPair(smallOptions);
   const guest = new ArrayMemory(256);

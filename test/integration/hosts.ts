@@ -6,7 +6,12 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { AgentProcess } from '../../drill/agent-process.ts';
 import { endRunProcesses } from '../../drill/run-processes.ts';
 import { printConfig } from '../../shared/config/print.ts';
-import { type AnyConfig, defaults, type GuestSection } from '../../shared/config/schema.ts';
+import {
+  type AnyConfig,
+  defaults,
+  type GuestSection,
+  type PrimaryConfig,
+} from '../../shared/config/schema.ts';
 import { RamFile } from '../../shared/memory/ram-file.ts';
 import type { TimedEvent } from '../../shared/observe/events.ts';
 import { EmbeddedServer } from '../../shared/transport/embedded-server.ts';
@@ -55,7 +60,12 @@ interface TestContext {
   log(...values: unknown[]): void;
 }
 
-export async function startHosts(t: TestContext, limitMs = 2000): Promise<Hosts> {
+/** `natsOf`: another way to NATS than the test's own server, for each side. */
+export async function startHosts(
+  t: TestContext,
+  limitMs = 2000,
+  natsOf?: (role: 'primary' | 'backup') => PrimaryConfig['nats'],
+): Promise<Hosts> {
   const lab = counterLab({ memoryBytes, regionPages, delay: 100_000 });
   t.teardown(async () => {
     // QEMUs outlive their agents by design: those of one test are known by its folder.
@@ -97,7 +107,7 @@ export async function startHosts(t: TestContext, limitMs = 2000): Promise<Hosts>
           stateFolder: join(lab.folder, `${role === 'primary' ? 'a' : 'b'}-state`),
           ...guest,
         },
-        nats: { ...base.nats, servers: [server.url] },
+        nats: natsOf?.(role) ?? { ...base.nats, servers: [server.url] },
         heartbeat: { intervalMs: 50, limitMs },
         log: { level: 'info', format: 'json', eventsFile },
       } as AnyConfig;

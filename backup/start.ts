@@ -2,11 +2,12 @@ import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import type { AgentConsole } from '../shared/agent/agent-console.ts';
 import { linkAgent } from '../shared/agent/agent-links.ts';
+import type { ControlCommands } from '../shared/agent/control-line.ts';
 import { monotonicClock } from '../shared/clock.ts';
 import { stagingBytesOf } from '../shared/config/derived.ts';
 import { toGuestConfig } from '../shared/config/guest-section.ts';
 import type { BackupConfig } from '../shared/config/schema.ts';
-import { isUnderstudyError } from '../shared/errors.ts';
+import { isUnderstudyError, UnderstudyError } from '../shared/errors.ts';
 import { RamFile } from '../shared/memory/ram-file.ts';
 import type { GuestNetwork } from '../shared/net/guest-network.ts';
 import type { EmitEvent } from '../shared/observe/events.ts';
@@ -75,7 +76,7 @@ async function runOpened(
 
   const peer = await links.startHeartbeats(config.heartbeat.limitMs);
   const close = console.open({
-    ...{ role: config.role, claims, host, peer, commands: {} },
+    ...{ role: config.role, claims, host, peer, commands: commandsOfBackup },
     heartbeatLimitMs: config.heartbeat.limitMs,
     facts: () => ({
       runsHere: false,
@@ -131,3 +132,11 @@ async function guestRunsHere(store: ReplicaStore, config: GuestConfig): Promise<
     return false;
   }
 }
+
+/** The guest's own side answers for it: it holds the term. */
+const notHere = async (): Promise<never> => {
+  throw new UnderstudyError('E_NOT_PRIMARY', 'the guest does not run on this host', {
+    hint: 'Give the command on the host that runs it; the backup hears of it by itself.',
+  });
+};
+const commandsOfBackup: ControlCommands = { pause: notHere, resume: notHere, 'go-on': notHere };

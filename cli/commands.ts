@@ -50,15 +50,31 @@ export const commands: readonly Command[] = [
     load: async () => (await import('./status-command.ts')).runStatus,
   },
   {
-    name: 'go-on',
-    summary: 'Let a guest run that stands still because its backup is lost',
+    name: 'pause',
+    summary: 'Pause the protection of a guest for maintenance: nobody takes over until resume',
     positionals: [guest],
     options: { config: ownFile },
     details: [
-      'For `output.onBackupLost: stop`. The guest runs unprotected until a backup is level; without\n' +
-        'effect on a guest that runs. Without GUEST and FILE: all of the default run folder.',
+      'On the host that runs the guest. It runs on, unprotected; the record of terms keeps the\n' +
+        'pause, also through restarts of both agents.',
     ],
-    load: async () => (await import('./go-on-command.ts')).runGoOn,
+    load: async () => (await import('./operate-command.ts')).runPause,
+  },
+  {
+    name: 'resume',
+    summary: 'End a pause: the guest is protected again as soon as a backup is level',
+    positionals: [guest],
+    options: { config: ownFile },
+    details: ['On the host that runs the guest.'],
+    load: async () => (await import('./operate-command.ts')).runResume,
+  },
+  {
+    name: 'go-on',
+    summary: 'Let a guest that stands still for want of a backup run without one',
+    positionals: [guest],
+    options: { config: ownFile },
+    details: ['For `output.onBackupLost: stop`, on the host of the guest.'],
+    load: async () => (await import('./operate-command.ts')).runGoOn,
   },
   {
     name: 'drill',

@@ -33,6 +33,14 @@ export function chooseGuests(input: Input): ChosenGuest[] {
   return [{ name, folder: join(runFolder, name) }];
 }
 
+/** As `chooseGuests`, where there has to be exactly one. */
+export function chooseGuest(input: Input): ChosenGuest {
+  const chosen = chooseGuests(input);
+  const [first, ...others] = chosen;
+  if (first !== undefined && others.length === 0) return first;
+  throw usage(`which guest? ${chosen.map(({ name }) => name).join(', ')}`);
+}
+
 function guestsIn(runFolder: string): ChosenGuest[] {
   const names = existsSync(runFolder) ? readdirSync(runFolder) : [];
   const found = names

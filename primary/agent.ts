@@ -1,4 +1,4 @@
-import { isUnderstudyError, type UnderstudyError } from '../shared/errors.ts';
+import { isUnderstudyError } from '../shared/errors.ts';
 import { type Epoch, type SessionId, sessionId } from '../shared/ids.ts';
 import { Mailbox } from '../shared/mailbox.ts';
 import { type About, ControlChannel, type Incoming } from '../shared/transport/control-channel.ts';
@@ -8,7 +8,7 @@ import { subjectsOf } from '../shared/transport/subjects.ts';
 import { guestHash, sessionBits } from '../shared/wire/frame.ts';
 import { activityOf, causeOf, guestWaits } from './cause.ts';
 import { Greeter } from './greeter.ts';
-import { listenToGuest, saysGuestIsGone } from './guest-listener.ts';
+import { isDeathOf, listenToGuest } from './guest-listener.ts';
 import {
   initialPrimaryState,
   type PrimaryEffect,
@@ -109,14 +109,18 @@ export class PrimaryAgent {
     return !this.#held && !('waits' in this.#state) && this.#state.name !== 'stopped';
   }
 
+  get stateName(): PrimaryState['name'] {
+    return this.#state.name;
+  }
+
+  /** An operator asks for something. */
+  wish(kind: 'pause' | 'resume' | 'go-on'): void {
+    this.#mailbox.post({ kind });
+  }
+
   /** What the guest said waits for a checkpoint: one before its time would help. */
   checkpointSoon(): void {
     this.#mailbox.post({ kind: 'interval-passed' });
-  }
-
-  /** The operator lets a guest that waits for a backup (`onBackupLost: stop`) run without one. */
-  goOn(): void {
-    this.#mailbox.post({ kind: 'go-on' });
   }
 
   async #step(event: PrimaryEvent): Promise<PrimaryOutcome | undefined> {
@@ -135,7 +139,10 @@ export class PrimaryAgent {
   async #execute(effect: PrimaryEffect): Promise<PrimaryOutcome | undefined> {
     switch (effect.kind) {
       case 'claim-solo':
-        this.#claim({ mode: 'solo' });
+        this.#claim({ mode: 'solo', keepsPause: effect.keepsPause });
+        return undefined;
+      case 'claim-paused':
+        this.#claim({ mode: 'paused' });
         return undefined;
       case 'claim-protected': {
         const { session, epoch: baseEpoch } = effect;
@@ -224,22 +231,12 @@ export class PrimaryAgent {
           this.#crash(error);
           return;
         }
-        if (await this.#isDeadGuests(error)) return;
+        if (await isDeathOf(this.#guest, error)) return;
         // What a closed session still throws was announced by what closed it.
         if (this.#session?.id === id) this.#warn(error);
         this.#mailbox.post({ kind: 'broken', session: id, cause: error.message });
       }
     });
-  }
-
-  /**
-   * QEMU's end is told by an event of the guest's. It is no broken session: a solo term, claimed
-   * for a guest that is no more, would keep the backup from resuming it.
-   */
-  async #isDeadGuests(error: UnderstudyError): Promise<boolean> {
-    if (saysGuestIsGone(error)) return true;
-    if (error.code !== 'E_TRACKER_LOST' && error.code !== 'E_QMP_CLOSED') return false;
-    return await this.#guest.resume().then(() => false, saysGuestIsGone);
   }
 
   /** A broken invariant: `run` throws it, and the process ends. */
@@ -327,8 +324,10 @@ export class PrimaryAgent {
     this.#terms.claim(wish, this.#ended.signal).then(
       (outcome) => {
         if (!outcome.won) this.#mailbox.post({ kind: 'superseded', by: describe(outcome.latest) });
-        else if (wish.mode === 'solo') this.#mailbox.post({ kind: 'term-won', mode: 'solo' });
-        else {
+        else if (wish.mode !== 'protected') {
+          const mode = outcome.mode === 'paused' ? 'paused' : 'solo';
+          this.#mailbox.post({ kind: 'term-won', mode });
+        } else {
           const { mode, session } = wish;
           if (this.#session?.id === session) this.#session.session?.enterTerm(outcome.term);
           this.#mailbox.post({ kind: 'term-won', mode, session });

@@ -8,6 +8,7 @@ export const activityOf = {
   synchronising: 'synchronising',
   enrolling: 'synchronising',
   protected: 'protecting',
+  paused: 'solo',
   stopped: 'leaving',
 } as const;
 
@@ -27,6 +28,12 @@ export function causeOf(event: PrimaryEvent): string {
       return 'a backup answered';
     case 'synchronised':
       return `the backup holds epoch ${event.epoch}`;
+    case 'pause':
+      return 'the operator pauses';
+    case 'resume':
+      return 'the operator resumes';
+    case 'term-won':
+      return `term won: ${event.mode}`;
     case 'go-on':
       return 'the operator lets the guest go on';
     case 'stop':

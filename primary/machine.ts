@@ -1,4 +1,5 @@
 import { type Epoch, epoch, type SessionId } from '../shared/ids.ts';
+import { endWait, goOn, pause, resume } from './operator-steps.ts';
 
 /**
  * The primary's protocol as a pure state machine: no I/O, no clock, no timer. The agent turns
@@ -14,8 +15,10 @@ import { type Epoch, epoch, type SessionId } from '../shared/ids.ts';
  * level by comparing digests, so that the hash index never claims more than the backup holds.
  */
 export type PrimaryState =
-  /** A term of our own is not won yet: output is held. */
-  | ({ readonly name: 'claiming' } & MayWait)
+  /** A term of our own is not won yet: output is held, unless the last one was solo. */
+  | ({ readonly name: 'claiming'; readonly pauses?: true } & MayWait)
+  /** By an operator's wish, and by the record: unprotected, and no backup is sought. */
+  | { readonly name: 'paused' }
   /** The guest runs unprotected in a solo term; a backup is looked for. */
   | ({ readonly name: 'joining' } & MayWait)
   /** A backup has agreed to a session and is being brought level. */
@@ -76,7 +79,7 @@ export type PrimaryEvent =
     }
   | { readonly kind: 'superseded'; readonly by: string }
   /** Our claim created the highest term. */
-  | { readonly kind: 'term-won'; readonly mode: 'solo' }
+  | { readonly kind: 'term-won'; readonly mode: 'solo' | 'paused' }
   | { readonly kind: 'term-won'; readonly mode: 'protected'; readonly session: SessionId }
   | { readonly kind: 'synchronised'; readonly session: SessionId; readonly epoch: Epoch }
   | { readonly kind: 'interval-passed' }
@@ -86,13 +89,14 @@ export type PrimaryEvent =
   | { readonly kind: 'broken'; readonly session: SessionId; readonly cause: string }
   | { readonly kind: 'guest-ended'; readonly reason: string }
   | { readonly kind: 'guest-lost'; readonly reason: string }
-  /** The operator lets a guest that waits for a backup run without one. */
-  | { readonly kind: 'go-on' }
+  /** An operator's wishes: see `operator-steps.ts`. */
+  | { readonly kind: 'go-on' | 'pause' | 'resume' }
   | { readonly kind: 'stop' };
 
 export type PrimaryEffect =
   /** Try to create the next term; claims are settled one after the other. */
-  | { readonly kind: 'claim-solo' }
+  | { readonly kind: 'claim-solo'; readonly keepsPause: boolean }
+  | { readonly kind: 'claim-paused' }
   | { readonly kind: 'claim-protected'; readonly session: SessionId; readonly epoch: Epoch }
   | { readonly kind: 'release-output'; readonly epoch: Epoch }
   /** Everything held goes out, and what comes goes out at once. */
@@ -160,11 +164,17 @@ export function stepPrimary(
     }
     case 'go-on':
       return goOn(state);
+    case 'pause':
+      return pause(state);
+    case 'resume':
+      return resume(state);
     default:
   }
   switch (state.name) {
     case 'claiming':
       return stepClaiming(state, event);
+    case 'paused':
+      return ignoreStale(state, event);
     case 'joining':
       return stepJoining(state, event);
     case 'enrolling':
@@ -180,8 +190,17 @@ function stepClaiming(
   state: PrimaryState & { name: 'claiming' },
   event: PrimaryEvent,
 ): PrimaryStep {
-  if (event.kind === 'start') return { state, effects: [{ kind: 'claim-solo' }] };
-  if (event.kind !== 'term-won' || event.mode !== 'solo') return ignoreStale(state, event);
+  // A pause outlives the agent: the record keeps it.
+  if (event.kind === 'start') return { state, effects: [{ kind: 'claim-solo', keepsPause: true }] };
+  if (event.kind !== 'term-won') return ignoreStale(state, event);
+  if (event.mode === 'paused') {
+    const reason = 'paused by an operator: no takeover until the primary is resumed';
+    return {
+      state: { name: 'paused' },
+      effects: [{ kind: 'free-output' }, { kind: 'stand-down', reason }],
+    };
+  }
+  if (event.mode !== 'solo' || state.pauses === true) return { state, effects: [] };
   return {
     state: { name: 'joining', ...waitOf(state) },
     effects: [...freeUnlessWaiting(state), { kind: 'greet' }],
@@ -323,18 +342,9 @@ function breakSession(
     effects: [
       { kind: 'close-session', session: state.session, cause: event.cause },
       ...wait,
-      { kind: 'claim-solo' },
+      { kind: 'claim-solo', keepsPause: false },
     ],
   };
-}
-
-/** What a waiting guest said goes out only where nothing that is not covered is held with it. */
-function goOn(state: PrimaryState): PrimaryStep {
-  if (!('waits' in state)) return { state, effects: [] };
-  const { waits: _, ...free } = state;
-  const release: readonly PrimaryEffect[] =
-    state.name === 'joining' ? [{ kind: 'free-output' }] : [];
-  return { state: free, effects: [{ kind: 'end-wait' }, ...release] };
 }
 
 const waitOf = (state: { readonly waits?: boolean }): MayWait =>
@@ -342,9 +352,6 @@ const waitOf = (state: { readonly waits?: boolean }): MayWait =>
 
 const freeUnlessWaiting = (state: MayWait): readonly PrimaryEffect[] =>
   state.waits === true ? [] : [{ kind: 'free-output' }];
-
-const endWait = (state: MayWait): readonly PrimaryEffect[] =>
-  state.waits === true ? [{ kind: 'end-wait' }] : [];
 
 /** The session is closed first: a task that waits for a dead backup must not hold up the rest. */
 function finish(state: PrimaryState, outcome: PrimaryOutcome, last?: PrimaryEffect): PrimaryStep {

@@ -91,7 +91,7 @@ export interface PrimarySettings {
   readonly liveRounds: number | null;
 }
 export interface PrimaryProgress {
-  show(activity: 'held' | 'joining' | 'synchronising' | 'protecting' | 'leaving'): void;
+  show(activity: 'held' | 'joining' | 'synchronising' | 'protecting' | 'solo' | 'leaving'): void;
   captured(epoch: Epoch): void;
   acked(epoch: Epoch): void;
 }

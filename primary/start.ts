@@ -18,6 +18,7 @@ import { PrimaryAgent } from './agent.ts';
 import { chooseTracker } from './capture/choose.ts';
 import type { PageDigester as ScanDigester } from './capture/tracked-guest.ts';
 import type { PrimaryOutcome } from './machine.ts';
+import { OperatorCommands } from './operator-commands.ts';
 import { openCable } from './output/open-cable.ts';
 import { readableGuest } from './output/readable-guest.ts';
 import type { GuestOutput, PrimarySettings, SessionCodec } from './parts.ts';
@@ -100,9 +101,10 @@ async function runOpened(
     backup: watch,
     discardHeldGuest: () => guest.terminate(),
   });
+  const operated = new OperatorCommands(agentOfGuest);
   const close = console.open({
-    ...{ role: config.role, claims, host, peer: watch },
-    commands: { 'go-on': async () => agentOfGuest.goOn() },
+    ...{ role: config.role, claims, host, peer: watch, commands: operated.table },
+    note: (event) => operated.note(event),
     heartbeatLimitMs: config.heartbeat.limitMs,
     facts: () => ({
       ...{ runsHere: agentOfGuest.guestRuns, heldSession: null, takeoverEnabled: false },

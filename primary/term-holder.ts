@@ -1,5 +1,5 @@
 import type { ClaimOutcome, TermClaims } from '../shared/arbiter/term-claims.ts';
-import type { TermRecord } from '../shared/arbiter/term-record.ts';
+import type { TermMode, TermRecord } from '../shared/arbiter/term-record.ts';
 import type { AlarmClock } from '../shared/clock.ts';
 import { UnderstudyError } from '../shared/errors.ts';
 import {
@@ -24,7 +24,9 @@ export interface TermHolderParts {
 }
 
 export type TermWish =
-  | { readonly mode: 'solo' }
+  /** `keepsPause`: paused, where the record says that an operator has paused. */
+  | { readonly mode: 'solo'; readonly keepsPause: boolean }
+  | { readonly mode: 'paused' }
   | { readonly mode: 'protected'; readonly session: SessionId; readonly baseEpoch: Epoch };
 
 const leaveTimeoutMs = 3000;
@@ -34,7 +36,7 @@ export class TermHolder {
   readonly #parts: TermHolderParts;
   #fresh: boolean;
   #term: Term = term(0);
-  #mode: 'solo' | 'protected' | undefined;
+  #mode: TermMode | undefined;
 
   constructor(parts: TermHolderParts) {
     this.#parts = parts;
@@ -53,12 +55,13 @@ export class TermHolder {
       latest === null || (latest.holder === host && !(this.#fresh && latest.mode === 'protected'));
     const about = wish.mode === 'protected' ? wish : { session: null, baseEpoch: epoch(0) };
     const { session, baseEpoch } = about;
-    const { mode } = wish;
+    const mode = (latest: TermRecord | null): TermMode =>
+      wish.mode === 'solo' && wish.keepsPause && latest?.mode === 'paused' ? 'paused' : wish.mode;
     const outcome = await claims.claim({ mode, session, baseEpoch, mayFollow }, signal);
     if (outcome.won) {
       this.#term = outcome.term;
-      this.#mode = mode;
-      emit({ kind: 'term', term: outcome.term, mode });
+      this.#mode = outcome.mode;
+      emit({ kind: 'term', term: outcome.term, mode: outcome.mode });
     }
     return outcome;
   }
@@ -85,7 +88,7 @@ export class TermHolder {
     const late = new Error(`no answer within ${leaveTimeoutMs} ms`);
     const callOff = clock.after(leaveTimeoutMs, () => patience.abort(late));
     try {
-      await this.claim({ mode: 'solo' }, patience.signal);
+      await this.claim({ mode: 'solo', keepsPause: false }, patience.signal);
     } catch (cause) {
       throw new UnderstudyError('E_LEFT_PROTECTED', `${guest} was left in a protected term`, {
         hint: 'Its backup may take it over if it does not hear of this: stop it, or the guest.',
@@ -99,7 +102,7 @@ export class TermHolder {
 
 /** Why `host`, where no guest runs, may not start one; undefined: it may. */
 export function whoForbidsStart(latest: TermRecord | null, host: string): string | undefined {
-  if (latest === null || (latest.holder === host && latest.mode === 'solo')) return undefined;
+  if (latest === null || (latest.holder === host && latest.mode !== 'protected')) return undefined;
   const { term: number, mode, holder } = latest;
   const who = holder === host ? 'this host, whose guest is gone' : `host ${holder}`;
   return `term ${number} (${mode}) is held by ${who}`;

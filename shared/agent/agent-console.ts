@@ -3,7 +3,7 @@ import type { TermClaims } from '../arbiter/term-claims.ts';
 import type { TermRecord } from '../arbiter/term-record.ts';
 import { bounds } from '../bounds.ts';
 import { monotonicClock } from '../clock.ts';
-import { isUnderstudyError } from '../errors.ts';
+import { isUnderstudyError, UnderstudyError } from '../errors.ts';
 import type { SessionId } from '../ids.ts';
 import type { TimedEvent } from '../observe/events.ts';
 import type { AgentStatus, OutputRuleName, PeerStatus, TermStatus } from './agent-status.ts';
@@ -35,6 +35,8 @@ export interface RoleDesk {
   };
   /** Besides `status`, which every agent answers. */
   readonly commands: ControlCommands;
+  /** Hears every event of the agent. */
+  readonly note?: (event: TimedEvent) => void;
 }
 
 /**
@@ -55,6 +57,7 @@ export class AgentConsole {
   /** Hears every event of the agent. */
   note(event: TimedEvent): void {
     this.#memory.note(event);
+    this.#desk?.note?.(event);
   }
 
   /** A role answers from now on; returns how it stops doing so. */
@@ -70,7 +73,7 @@ export class AgentConsole {
   /** The answer to one line of the control socket. */
   async answer(line: string): Promise<string> {
     const status = () => this.status();
-    return await answerLine(line, { status, ...this.#desk?.commands });
+    return await answerLine(line, { status, ...(this.#desk?.commands ?? noRole) });
   }
 
   async status(): Promise<AgentStatus> {
@@ -130,3 +133,11 @@ function termStatus(latest: TermRecord, { host }: RoleDesk, undecided: boolean):
   const { term: number, mode, holder, at } = latest;
   return { number, mode, heldHere: holder === host, at, undecided };
 }
+
+const refuse = async (): Promise<never> => {
+  throw new UnderstudyError('E_AGENT_STARTING', 'the agent has no role at this moment', {
+    hint: 'It starts, ends or changes roles: `understudy status` says more. Then ask again.',
+  });
+};
+/** What every role has, so that it is not taken for unknown while there is none. */
+const noRole: ControlCommands = { pause: refuse, resume: refuse, 'go-on': refuse };

@@ -25,7 +25,8 @@ export interface TermClaimsOptions {
 }
 
 export interface Claim {
-  readonly mode: TermMode;
+  /** May depend on the highest term that is followed. */
+  readonly mode: TermMode | ((latest: TermRecord | null) => TermMode);
   readonly session: SessionId | null;
   readonly baseEpoch: Epoch;
   /** Whether this side has the right to try, given the highest term. */
@@ -33,7 +34,7 @@ export interface Claim {
 }
 
 export type ClaimOutcome =
-  | { readonly won: true; readonly term: Term }
+  | { readonly won: true; readonly term: Term; readonly mode: TermMode }
   /** Who holds the highest term; null where there is none and none may be created. */
   | { readonly won: false; readonly latest: TermRecord | null };
 
@@ -115,13 +116,14 @@ export class TermClaims {
     const latest = await arbiter.latest();
     await this.#observe(latest);
     if (!claim.mayFollow(latest)) return { won: false, latest };
-    const { mode, session, baseEpoch } = claim;
+    const { session, baseEpoch } = claim;
+    const mode = typeof claim.mode === 'string' ? claim.mode : claim.mode(latest);
     const number = term((latest?.term ?? 0) + 1);
     const at = new Date().toISOString();
     const what = { guest, term: number, holder: host, mode, nonce: nonce() };
     const outcome = await arbiter.create({ ...what, session, baseEpoch, at });
     await this.#observe(outcome.record);
-    return outcome.won ? { won: true, term: number } : undefined;
+    return outcome.won ? { won: true, term: number, mode } : undefined;
   }
 
   async #observe(latest: TermRecord | null): Promise<void> {

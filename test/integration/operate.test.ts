@@ -3,7 +3,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import test from 'ava';
 import type { AgentStatus } from '../../shared/agent/agent-status.ts';
-import { type Agent, startHosts, startProtected } from './hosts.ts';
+import { readCounter } from '../shared/qemu/counter-guest.ts';
+import { type Agent, guestPid, openRam, startHosts, startProtected } from './hosts.ts';
 
 /** What an operator sees and does, with the command itself, on a real pair. */
 
@@ -61,4 +62,46 @@ test.serial('status tells both sides when the guest is protected, and when not, 
   t.regex(absent.stderr, /E_AGENT_ABSENT/);
   const lost = await statusWhen(primary, (status) => !status.protected);
   t.truthy(lost.notProtected);
+});
+
+test.serial('a pause outlives both agents, and nobody takes over until resume', async (t) => {
+  const hosts = await startHosts(t);
+  const { primary, backup } = await startProtected(hosts);
+  const pid = await guestPid(primary);
+  const refused = understudy('pause', '-c', backup.configFile);
+  t.is(refused.status, 1);
+  t.regex(refused.stderr, /E_NOT_PRIMARY/);
+
+  const paused = understudy('pause', 'counter', '-c', primary.configFile);
+  t.is(paused.status, 0, paused.stderr);
+  t.regex(paused.stdout, /UNPROTECTED/);
+  await backup.find('state', ({ to, cause }) => to === 'waiting' && /paused/.test(cause));
+  for (const agent of [primary, backup]) {
+    const status = statusOf(agent);
+    t.false(status.protected);
+    t.truthy(status.paused);
+    t.regex(status.notProtected!, /paused/);
+  }
+  t.regex(understudy('pause', '-c', primary.configFile).stdout, /already/);
+
+  // Both agents are lost, the primary's last: who comes back finds the pause in the record.
+  const count = readCounter(openRam(hosts.primaryRam));
+  backup.process.kill('SIGKILL');
+  await backup.ended();
+  const otherBackup = hosts.start('backup');
+  await otherBackup.find('standby');
+  primary.process.kill('SIGKILL');
+  await primary.ended();
+  t.truthy((await statusWhen(otherBackup, ({ paused }) => paused !== null)).paused);
+  const otherPrimary = hosts.start('primary');
+  await otherPrimary.find('state', ({ to }) => to === 'paused');
+  t.is((await otherPrimary.find('guest')).pid, pid);
+  t.true(readCounter(openRam(hosts.primaryRam)) > count, 'the guest ran on all the while');
+  t.truthy(statusOf(otherPrimary).paused);
+  t.false(otherBackup.log().includes('taking-over'));
+
+  const resumed = understudy('resume', '-c', otherPrimary.configFile);
+  t.is(resumed.status, 0, resumed.stderr);
+  await statusWhen(otherPrimary, (status) => status.protected && status.paused === null);
+  await statusWhen(otherBackup, (status) => status.protected);
 });

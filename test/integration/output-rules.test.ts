@@ -98,7 +98,7 @@ test('with the policy stop an operator lets the guest go on without a backup', a
   await primary.events.find('warning', ({ code }) => code === 'E_GUEST_WAITS');
   await until(() => !primary.guest.isRunning, 'it stands still');
   const said = left.length;
-  primary.agent.goOn();
+  primary.agent.wish('go-on');
   await until(() => primary.guest.isRunning, 'it runs');
   await until(() => left.length > said, 'what it says leaves');
   t.deepEqual(

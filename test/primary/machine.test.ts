@@ -30,6 +30,7 @@ function run(
 }
 
 const solo: PrimaryEvent = { kind: 'term-won', mode: 'solo' };
+const paused: PrimaryEvent = { kind: 'term-won', mode: 'paused' };
 const enrolled: PrimaryEvent = { kind: 'term-won', mode: 'protected', session };
 const toProtected: PrimaryEvent[] = [
   { kind: 'start' },
@@ -146,7 +147,8 @@ test('an acknowledgement of an epoch that was never captured is a broken invaria
 test('in any order of events flight is bounded and output is free in solo terms only', (t) => {
   const anEvent: fc.Arbitrary<PrimaryEvent> = fc.oneof(
     fc.constant<PrimaryEvent>({ kind: 'interval-passed' }),
-    fc.constantFrom<PrimaryEvent>(solo, enrolled),
+    fc.constantFrom<PrimaryEvent>(solo, enrolled, paused),
+    fc.constantFrom('pause', 'resume').map((kind): PrimaryEvent => ({ kind })),
     fc.constantFrom(session, other).map((s): PrimaryEvent => ({ kind: 'welcomed', session: s })),
     fc
       .constantFrom(session, other)
@@ -161,6 +163,8 @@ test('in any order of events flight is bounded and output is free in solo terms 
     fc.property(fc.array(anEvent, { maxLength: 60 }), (events) => {
       let { state } = run([{ kind: 'start' }]);
       let isFree = false;
+      // From a solo or paused term on, until a protected one is asked for.
+      let isSolo = false;
       for (const drawn of events) {
         // Acknowledgements refer to what was captured: −n means "n before the newest".
         const event =
@@ -172,7 +176,9 @@ test('in any order of events flight is bounded and output is free in solo terms 
         // The session holds output at the last checkpoint, before `synchronised` can come.
         if (event.kind === 'synchronised') isFree = false;
         if (step.effects.some(({ kind }) => kind === 'free-output')) isFree = true;
-        if (isFree && state.name !== 'joining' && state.name !== 'synchronising') return false;
+        if (state.name === 'joining' || state.name === 'paused') isSolo = true;
+        if (state.name === 'enrolling') isSolo = false;
+        if (isFree && !isSolo) return false;
         if (state.name !== 'protected') continue;
         if (state.acked > state.captured) return false;
         if (state.captured - state.acked > inFlightMax) return false;
@@ -219,4 +225,48 @@ test('with the policy stop an operator lets the guest go on, or ends its agent a
 test('a guest that never was protected does not wait for a backup', (t) => {
   const begun = [...toProtected.slice(0, 4), lost];
   t.false(run(begun, initialPrimaryState, 'stop').kinds.includes('wait-for-backup'));
+});
+
+test('a pause holds output until the record has it; then the guest runs, and no epoch is taken', (t) => {
+  const asked = run([...toProtected, { kind: 'pause' }]);
+  t.deepEqual(asked.state, { name: 'claiming', pauses: true });
+  t.deepEqual(asked.kinds.slice(-2), ['close-session', 'claim-paused']);
+  // A term that was asked for before may come first: it is not the one that is waited for.
+  const late = run([solo, enrolled], asked.state);
+  t.deepEqual(late.state, asked.state);
+  t.deepEqual(late.kinds, []);
+  const done = run([paused, { kind: 'interval-passed' }, lost], asked.state);
+  t.deepEqual(done.state, { name: 'paused' });
+  t.deepEqual(done.kinds, ['free-output', 'stand-down']);
+});
+
+test('a pause before anything is protected does not hold the guest up', (t) => {
+  const before = run(toProtected.slice(0, 3));
+  t.is(before.state.name, 'synchronising');
+  const { kinds } = run([{ kind: 'pause' }], before.state);
+  t.deepEqual(kinds, ['close-session', 'free-output', 'claim-paused']);
+});
+
+test('a pause lets a guest go on that waited for its backup', (t) => {
+  const waiting = run([...toProtected, lost, solo], initialPrimaryState, 'stop');
+  const { state, kinds } = run([{ kind: 'pause' }, paused], waiting.state);
+  t.is(state.name, 'paused');
+  t.deepEqual(kinds.slice(0, 3), ['end-wait', 'free-output', 'claim-paused']);
+});
+
+test('an agent that starts keeps the pause of the record, and only resume ends it', (t) => {
+  const started = run([{ kind: 'start' }]);
+  t.deepEqual(started.effects, [{ kind: 'claim-solo', keepsPause: true }]);
+  const kept = run([paused], started.state);
+  t.is(kept.state.name, 'paused');
+  const resumed = run([{ kind: 'resume' }], kept.state);
+  t.deepEqual(resumed.effects, [{ kind: 'claim-solo', keepsPause: false }]);
+  t.is(run([solo], resumed.state).state.name, 'joining');
+});
+
+test('what is paused or resumed already stays so', (t) => {
+  const kept = run([{ kind: 'start' }, paused]);
+  t.deepEqual(run([{ kind: 'pause' }], kept.state).effects, []);
+  const protectedState = run(toProtected).state;
+  t.deepEqual(run([{ kind: 'resume' }], protectedState).effects, []);
 });

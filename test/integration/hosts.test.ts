@@ -14,6 +14,7 @@ import {
   regionPages,
   startHosts,
   startProtected,
+  stopGuest,
 } from './hosts.ts';
 
 const side = (hosts: Hosts, name: 'a' | 'b') => join(hosts.folder, name, 'counter');
@@ -25,10 +26,11 @@ async function runningGuest(agent: Agent): Promise<{ pid: number }> {
   return { pid: guests.at(-1)!.pid };
 }
 
-/** What is wrong with the RAM of the guest `pid`, which is stopped for the look. */
-async function checkedRegion(hosts: Hosts, { pid }: { pid: number }): Promise<string | undefined> {
+/** What is wrong with the RAM of the guest that `agent` runs, which is stopped for the look. */
+async function checkedRegion(hosts: Hosts, agent: Agent): Promise<string | undefined> {
+  const { pid } = await runningGuest(agent);
   const name = readFileSync(`/proc/${pid}/cmdline`, 'utf8').includes('/a/counter') ? 'a' : 'b';
-  await operate(side(hosts, name), 'stop');
+  await stopGuest(side(hosts, name), agent);
   const ram = name === 'a' ? hosts.primaryRam : hosts.backupRam;
   return checkRegion(openRam(ram), regionPages);
 }
@@ -36,7 +38,7 @@ async function checkedRegion(hosts: Hosts, { pid }: { pid: number }): Promise<st
 test.serial('RAM of both hosts is the same file, by cmp, at an epoch', async (t) => {
   const hosts = await startHosts(t);
   const { primary } = await startProtected(hosts);
-  await operate(side(hosts, 'a'), 'stop');
+  await stopGuest(side(hosts, 'a'), primary);
   const { epoch } = await primary.find('epoch', () => true, primary.now());
   await primary.find('ack', (ack) => ack.epoch > epoch);
   t.is(cmp(hosts.primaryRam, hosts.backupRam), undefined);
@@ -97,7 +99,7 @@ test.serial(
       );
       [primary, backup] = [backup, back];
     }
-    t.is(await checkedRegion(hosts, await runningGuest(primary)), undefined);
+    t.is(await checkedRegion(hosts, primary), undefined);
   },
 );
 

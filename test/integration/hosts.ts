@@ -180,6 +180,26 @@ export async function operate(runFolder: string, command: string): Promise<strin
   return text;
 }
 
+/**
+ * An operator's `stop`, given until it holds: one that meets a checkpoint's pause finds the guest
+ * stopped already, and ends with that pause.
+ */
+export async function stopGuest(runFolder: string, agent: Agent): Promise<void> {
+  const endAtMs = performance.now() + deadlineMs;
+  while (performance.now() < endAtMs) {
+    const since = agent.now();
+    await operate(runFolder, 'stop');
+    const againAtMs = performance.now() + 2000;
+    while (performance.now() < againAtMs) {
+      const told = agent.process.tail.events.slice(since);
+      if (told.some((event) => event.kind === 'guest' && event.change === 'stopped')) return;
+      await sleep(20);
+      agent.process.tail.poll();
+    }
+  }
+  throw new Error(`the guest of the ${agent.process.role} can't be stopped`);
+}
+
 /** What an independent judge says of two files: undefined, or where they differ first. */
 export function cmp(a: string, b: string): string | undefined {
   const { status, stdout, stderr } = spawnSync('cmp', [a, b], { encoding: 'utf8' });

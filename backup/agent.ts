@@ -28,6 +28,7 @@ import {
   type BackupOutcome,
   type BackupState,
   initialBackupState,
+  type OverSession,
   type Peer,
   stepBackup,
 } from './machine.ts';
@@ -130,7 +131,7 @@ export class BackupAgent {
       this.#mailbox.post({ kind: 'peer-silent' });
     });
     this.#parts.progress.show('standing-by');
-    const stopRepeating = clock.every(bounds.ackRepeatMs, () => this.#repeatAcknowledgement());
+    const stopRepeating = clock.every(bounds.ackRepeatMs, () => this.#repeatLastWord());
     try {
       for (;;) {
         const event = await this.#mailbox.next();
@@ -181,14 +182,9 @@ export class BackupAgent {
         this.#parts.progress.acked(epoch);
         return undefined;
       }
-      case 'ask-new-session': {
-        const { session, cause } = effect;
-        const code = 'E_EPOCH_FAILED';
-        const held = this.#parts.store.holds()?.epoch ?? epoch(0);
-        const about = { session, term: this.#term };
-        this.#control.send(about, { kind: 'resync', epoch: held, code, reason: cause });
+      case 'ask-new-session':
+        this.#askNewSession(effect);
         return undefined;
-      }
       case 'claim':
         await this.#session?.close();
         // Not awaited: whoever greets meanwhile gets an answer.
@@ -204,8 +200,15 @@ export class BackupAgent {
     }
   }
 
-  /** The newest one again: one that was lost must not hold up the guest's output and epochs. */
-  #repeatAcknowledgement(): void {
+  #askNewSession({ session, cause: reason }: OverSession): void {
+    const held = this.#parts.store.holds()?.epoch ?? epoch(0);
+    const about = { session, term: this.#term };
+    this.#control.send(about, { kind: 'resync', epoch: held, code: 'E_EPOCH_FAILED', reason });
+  }
+
+  /** One that was lost must not hold up the guest's output and epochs, or the next session. */
+  #repeatLastWord(): void {
+    if ('over' in this.#state) this.#askNewSession(this.#state.over);
     if (this.#state.name !== 'protecting') return;
     const { peer, epoch } = this.#state;
     this.#control.send({ session: peer.session, term: this.#term }, { kind: 'ack', epoch });

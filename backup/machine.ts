@@ -9,13 +9,32 @@ import type { Epoch, SessionId } from '../shared/ids.ts';
  */
 export type BackupState =
   /** No primary that counts: none came yet, or the last one stood down. */
-  | { readonly name: 'waiting' }
+  | { readonly name: 'waiting'; readonly over?: OverSession }
   /** A session is being brought level. `whole`: an older epoch could still be resumed. */
-  | { readonly name: 'synchronising'; readonly peer: Peer; readonly whole: boolean }
-  | { readonly name: 'protecting'; readonly peer: Peer; readonly epoch: Epoch }
+  | {
+      readonly name: 'synchronising';
+      readonly peer: Peer;
+      readonly whole: boolean;
+      readonly over?: OverSession;
+    }
+  | {
+      readonly name: 'protecting';
+      readonly peer: Peer;
+      readonly epoch: Epoch;
+      readonly over?: OverSession;
+    }
   /** Output commit's turning point: nothing is acknowledged any more. */
   | { readonly name: 'taking-over'; readonly peer: Peer; readonly stopAsked: boolean }
   | { readonly name: 'stopped'; readonly outcome: BackupOutcome };
+
+/**
+ * A session that this side has given up while its primary may go on with it: asked for a new one
+ * once, the primary may not have heard it, so it is asked again and again until it says HELLO.
+ */
+export interface OverSession {
+  readonly session: SessionId;
+  readonly cause: string;
+}
 
 export interface Peer {
   /** Drawn by a primary agent when its process starts. */
@@ -122,7 +141,7 @@ function stepSynchronising(
       // What is half here is no guest: wait for the primary to come back.
       return state.whole && policy.takeoverEnabled
         ? takeOver(state)
-        : { state: { name: 'waiting' }, effects: [] };
+        : giveUp(state.peer, 'the primary was silent');
     default:
       return { state, effects: [] };
   }
@@ -158,7 +177,7 @@ function stepTakingOver(
       return { state, effects: [{ kind: 'resume-guest' }] };
     case 'claim-lost':
       if (state.stopAsked) return finish({ kind: 'released' });
-      return { state: { name: 'waiting' }, effects: [] };
+      return giveUp(state.peer, 'its epoch is old: another term was created');
     case 'stop':
       // Ending now would leave the guest running nowhere.
       return { state: { ...state, stopAsked: true }, effects: [] };
@@ -203,13 +222,22 @@ function committed(
 }
 
 function failed(
-  state: BackupState & { peer: Peer },
+  state: BackupState & { name: 'synchronising' | 'protecting' },
   event: BackupEvent & { kind: 'epoch-failed' },
 ): BackupStep {
   if (event.session !== state.peer.session) return { state, effects: [] };
+  const { session, cause } = event;
   return {
-    state,
-    effects: [{ kind: 'ask-new-session', session: event.session, cause: event.cause }],
+    state: { ...state, over: { session, cause } },
+    effects: [{ kind: 'ask-new-session', session, cause }],
+  };
+}
+
+/** The primary may be alive and know nothing of it: it must not go on with a session of its own. */
+function giveUp({ session }: Peer, cause: string): BackupStep {
+  return {
+    state: { name: 'waiting', over: { session, cause } },
+    effects: [{ kind: 'ask-new-session', session, cause }],
   };
 }
 

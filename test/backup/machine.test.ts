@@ -59,6 +59,24 @@ test('half a synchronisation is never resumed, an older whole epoch is', (t) => 
   t.is(run([hello, committed, whole, givenUp, { kind: 'peer-silent' }]).state.name, 'waiting');
 });
 
+test('a primary whose session was given up is asked for another until it comes', (t) => {
+  const over = (state: BackupState) => ('over' in state ? state.over.session : undefined);
+  const silent = run([hello, { kind: 'peer-silent' }]);
+  t.is(silent.kinds.at(-1), 'ask-new-session');
+  t.is(over(silent.state), session);
+  const lost = run([
+    hello,
+    committed,
+    { kind: 'peer-silent' },
+    { kind: 'claim-lost', holder: 'p' },
+  ]);
+  t.is(lost.kinds.at(-1), 'ask-new-session');
+  t.is(over(lost.state), session);
+  const failed = run([hello, committed, { kind: 'epoch-failed', session, cause: 'digest' }]);
+  t.is(over(failed.state), session);
+  for (const { state } of [silent, lost, failed]) t.is(over(run([hello], state).state), undefined);
+});
+
 test('a primary that stood down is not taken over', (t) => {
   const { state } = run([
     hello,

@@ -18,7 +18,7 @@ import {
   stepPrimary,
 } from './machine.ts';
 import type { PrimaryParts } from './parts.ts';
-import { type OpenSession, Session } from './session/session.ts';
+import { type OpenSession, Session, sessionClosed } from './session/session.ts';
 import { watchForStandstill } from './standstill.ts';
 import { describe, TermHolder, type TermWish } from './term-holder.ts';
 import { WaitingGuest } from './waiting-guest.ts';
@@ -252,6 +252,8 @@ export class PrimaryAgent {
     const guest = this.#guest;
     const about: About = { session: id, term: this.#terms.term };
     const { encoder, digester } = await this.#parts.openCodec(opening.secret);
+    // Closed meanwhile: it must not come back to life, or the agent would wait for its end.
+    if (this.#session !== opening) throw sessionClosed('it ended while it was being opened');
     const subjects = subjectsOf(guest.name);
     const sender = new StreamSender({
       transport,

@@ -111,7 +111,10 @@ export function stepBackup(
   if (event.kind === 'stop' && state.name !== 'taking-over') return finish({ kind: 'released' });
   switch (state.name) {
     case 'waiting':
-      return event.kind === 'hello' ? welcome(event) : { state, effects: [] };
+      if (event.kind !== 'hello' || event.peer.session === state.over?.session) {
+        return { state, effects: [] };
+      }
+      return welcome(event, state.over);
     case 'synchronising':
       return stepSynchronising(state, event, policy);
     case 'protecting':
@@ -193,15 +196,22 @@ function stepTakingOver(
 }
 
 /** Another run of the guest is no successor while the present one lives: two would run. */
-function welcomeOrRefuse(state: BackupState & { peer: Peer }, event: HelloEvent): BackupStep {
+function welcomeOrRefuse(
+  state: BackupState & { name: 'synchronising' | 'protecting' },
+  event: HelloEvent,
+): BackupStep {
+  const { session } = state.peer;
+  // The same HELLO twice: the session that it asked for is open.
+  if (event.peer.session === session) return { state, effects: [] };
   const other = event.peer.instance !== state.peer.instance;
   if (other && event.peerAlive) return refuse(state, event.peer, 'other-primary-alive');
-  return welcome(event);
+  // A HELLO that came late may be for a session that its primary has left for the present one.
+  return welcome(event, { session, cause: 'a HELLO for another session came' });
 }
 
-function welcome({ peer, whole }: HelloEvent): BackupStep {
+function welcome({ peer, whole }: HelloEvent, over: OverSession | undefined): BackupStep {
   return {
-    state: { name: 'synchronising', peer, whole },
+    state: { name: 'synchronising', peer, whole, ...(over === undefined ? {} : { over }) },
     effects: [{ kind: 'welcome', peer }],
   };
 }

@@ -139,6 +139,9 @@ export class ControlChannel {
   #checkTerm(frame: Frame): void {
     const entered = this.#entered;
     if (entered === undefined || frame.session !== sessionBits(entered.session)) return;
+    // Whoever gave the session up may not have heard of its newer term, and asks for no more than
+    // another session.
+    if (frame.kind === 'resync') return;
     checkTerm(frame, entered.term);
     // The primary's terms rise by the record alone, the backup's by what its primary says.
     if (this.#side === 'backup') this.raise(frame.term);

@@ -74,7 +74,23 @@ test('a primary whose session was given up is asked for another until it comes',
   t.is(over(lost.state), session);
   const failed = run([hello, committed, { kind: 'epoch-failed', session, cause: 'digest' }]);
   t.is(over(failed.state), session);
-  for (const { state } of [silent, lost, failed]) t.is(over(run([hello], state).state), undefined);
+  const next: BackupEvent = { kind: 'hello', peer: sameGuest, peerAlive: true, whole: false };
+  const level: BackupEvent = { ...committed, session: sameGuest.session };
+  for (const { state } of [silent, lost, failed]) {
+    t.is(over(run([next], state).state), session, 'it may have been a HELLO that came late');
+    t.is(over(run([next, level], state).state), undefined);
+  }
+});
+
+test('a HELLO that comes twice or late costs a session at most, never the protection', (t) => {
+  const again = run([hello, committed, hello]);
+  t.is(again.state.name, 'protecting');
+  t.is(again.kinds.filter((kind) => kind === 'welcome').length, 1);
+  const gone = run([hello, { kind: 'peer-silent' }]);
+  t.deepEqual(run([hello], gone.state).state, gone.state);
+  const late: BackupEvent = { kind: 'hello', peer: sameGuest, peerAlive: true, whole: true };
+  const { state } = run([hello, committed, late]);
+  t.is('over' in state && state.over.session, session, 'its primary is told');
 });
 
 test('a primary that stood down is not taken over', (t) => {

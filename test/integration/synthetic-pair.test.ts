@@ -3,6 +3,7 @@ import test from 'ava';
 import { UnderstudyError } from '../../shared/errors.ts';
 import { SyntheticGuest } from '../../shared/guest/synthetic-guest.ts';
 import type { SyntheticMemory } from '../../shared/guest/synthetic-memory.ts';
+import type { ControlOut } from '../../shared/transport/control-channel.ts';
 import { MemoryBus } from '../../shared/transport/memory-bus.ts';
 import { subjectsOf } from '../../shared/transport/subjects.ts';
 import { decodeFrame } from '../../shared/wire/frame.ts';
@@ -186,6 +187,26 @@ test('a second primary for a guest is refused by name while the first one lives'
   t.is(outcome.kind === 'refused' && outcome.code, 'E_PRIMARY_EXISTS');
   const { epoch } = first.events.events.filter((event) => event.kind === 'ack').at(-1)!;
   await first.events.find('ack', (ack) => ack.epoch > epoch + 2);
+});
+
+test('a HELLO that comes late, in an older term, costs a session and not the protection', async (t) => {
+  const bus = new MemoryBus({ seed: 32, time: 'real' });
+  await startBackup(t, bus, tmpfsFolder(t));
+  const stranger = bus.connect();
+  const subject = subjectsOf(guestName).controlToBackup;
+  const hellos: Uint8Array[] = [];
+  stranger.subscribe(subject, (payload) => {
+    if (decodeFrame(payload).kind === 'hello') hellos.push(payload.slice());
+  });
+  const primary = startPrimary(t, bus);
+  await primary.events.find('state', ({ to }) => to === 'protected');
+  const from = primary.events.events.length;
+  const frame = decodeFrame(hellos[0]!);
+  const late = { guest: frame.guest, term: frame.term, session: frame.session ^ 1n };
+  stranger.publish(subject, encodeMessage(late, decodeMessage(frame) as ControlOut));
+  await primary.events.find('state', (event) => event.from === 'protected', from);
+  await primary.events.find('state', ({ to }) => to === 'protected', from);
+  t.pass();
 });
 
 test('an old primary that comes back after a takeover stops its copy', async (t) => {

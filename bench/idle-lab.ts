@@ -29,7 +29,12 @@ export async function runIdleLab(options: IdleLabOptions): Promise<EventOf<'epoc
   const guest = { ...base.guest, memory: options.memoryBytes, kernel, initrd, append };
   const interrupts = watchInterrupts();
   const { signal } = interrupts;
-  const lab = await Lab.create({ config: { ...base, guest }, choosePorts: true, signal });
+  const lab = await Lab.create({
+    config: { ...base, guest },
+    choosePorts: true,
+    network: undefined,
+    signal,
+  });
   try {
     await lab.startServer();
     await lab.startBackup();

@@ -48,7 +48,13 @@ export async function runLab(options: LabRunOptions): Promise<LabRun> {
   try {
     const { result, events } = await carryOut({
       scenarioName: 'bench',
-      scenario: { summary: 'a benchmark', run: (lab, context) => run.go(lab, context) },
+      scenario: {
+        summary: 'a benchmark',
+        run: (lab, context) => run.go(lab, context),
+        servers: 1,
+        needsNetwork: false,
+      },
+      durationMs: 0,
       seed: 1,
       progress: silentProgress,
       signal: interrupts.signal,
@@ -70,7 +76,8 @@ async function prepareGuest({ memoryBytes, load, atTakeover }: LabRunOptions) {
     verify: { ...base.verify, atTakeover },
   };
   const config = withLabGuest(sized, labGuest, load);
-  return { config, isLabGuest: true, guestImage: `lab guest ${labGuest.recipeDigest}, ${load}` };
+  const guestImage = `lab guest ${labGuest.recipeDigest}, ${load}`;
+  return { config, isLabGuest: true, guestImage, network: undefined };
 }
 
 const samplePeriodMs = 100;

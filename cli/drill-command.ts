@@ -12,8 +12,18 @@ export const runDrillCommand: RunCommand = (input) => {
     json: input.flag('json'),
     reportFolder: report === undefined ? undefined : resolve(report),
     seed: toSeed(input.text('seed')),
+    durationMs: toDuration(input.text('duration')),
   });
 };
+
+function toDuration(text: string | undefined): number | undefined {
+  if (text === undefined) return undefined;
+  const seconds = Number(text);
+  if (/^\d+$/.test(text) && seconds > 0 && seconds <= 1_000_000) return seconds * 1000;
+  throw new UnderstudyError('E_USAGE', `"${text}" is no number of seconds`, {
+    hint: 'Give a whole number, such as 600.',
+  });
+}
 
 function toSeed(text: string | undefined): number | undefined {
   if (text === undefined) return undefined;

@@ -14,6 +14,8 @@ export interface AgentOptions {
   readonly configFile: string;
   readonly eventsFile: string;
   readonly runFolder: string;
+  /** Put before the command: where the agent is to run. */
+  readonly enter: readonly string[];
 }
 
 /** `understudy primary` or `understudy backup` as a process of its own, as on a host of its own. */
@@ -31,7 +33,8 @@ export class AgentProcess {
     const log = openSync(this.logFile, 'a');
     // A drill that is itself killed must not leave agents behind; a group of its own keeps the
     // terminal's Ctrl-C from reaching the agent before the drill.
-    const command = [process.execPath, mainPath, options.role, '-c', options.configFile];
+    const node = [process.execPath, mainPath, options.role, '-c', options.configFile];
+    const command = [...options.enter, ...node];
     this.#child = spawn('setpriv', ['--pdeathsig', 'KILL', '--', ...command], {
       stdio: ['ignore', log, log],
       detached: true,

@@ -3,12 +3,15 @@ import { isUnderstudyError, type UnderstudyError } from '../shared/errors.ts';
 import { Random } from '../shared/random.ts';
 import type { Check } from './check.ts';
 import { MemoryWitness } from './checkers/memory-witness.ts';
+import { NetworkWitness } from './checkers/network-witness.ts';
 import { StoreWitness } from './checkers/store-witness.ts';
 import type { Witness } from './checkers/witness.ts';
 import { describeConditions } from './conditions.ts';
+import { holdersOf } from './holders.ts';
 import { Lab } from './lab.ts';
 import { storePort } from './lab-config.ts';
 import { measureRun, type RunEvents } from './measure.ts';
+import type { LabNetwork } from './network/lab-network.ts';
 import type { Progress } from './progress.ts';
 import type { DrillFailure, DrillResult } from './result.ts';
 import { readCommand } from './run-processes.ts';
@@ -24,6 +27,8 @@ export interface PreparedGuest {
   readonly config: LabConfig;
   readonly isLabGuest: boolean;
   readonly guestImage: string;
+  /** Undefined where the drill makes no networks: both hosts are on this machine's then. */
+  readonly network: LabNetwork | undefined;
 }
 
 export interface CarryOutOptions {
@@ -32,6 +37,8 @@ export interface CarryOutOptions {
   readonly seed: number;
   readonly progress: Progress;
   readonly signal: AbortSignal;
+  /** For how long a scenario goes on that has no end of its own. */
+  readonly durationMs: number;
   readonly prepare: () => Promise<PreparedGuest>;
 }
 
@@ -70,16 +77,18 @@ class Run {
   }
 
   async go(): Promise<void> {
-    const { scenario, seed, progress, signal, prepare } = this.#options;
+    const { scenario, seed, progress, signal, durationMs, prepare } = this.#options;
     this.#guest = await prepare();
     const { config, isLabGuest } = this.#guest;
     signal.throwIfAborted();
-    const lab = await Lab.create({ config, choosePorts: isLabGuest, signal });
+    const { network } = this.#guest;
+    const lab = await Lab.create({ config, choosePorts: isLabGuest, network, signal });
     this.#lab = lab;
-    this.#witness = isLabGuest
-      ? storeWitness(lab, config, signal)
-      : memoryWitness(lab, config, signal);
-    const context = { config, witness: this.#witness, random: new Random(seed), progress, signal };
+    this.#witness = chooseWitness(this.#guest, lab, signal);
+    const context = {
+      ...{ config, witness: this.#witness, random: new Random(seed), progress, signal },
+      durationMs,
+    };
     this.#findings = await scenario.run(lab, context);
   }
 
@@ -105,6 +114,8 @@ class Run {
     this.#qemuCommand = this.#lab && readGuestCommand(this.#lab);
     this.#keepsLogs = this.#findings === undefined || this.#findings.checks.some(({ ok }) => !ok);
     this.#cleanUp = await this.#lab?.takeDown(this.#keepsLogs);
+    // Where it did not come to a lab.
+    this.#guest?.network?.close();
   }
 
   async conclude(startedAt: Date): Promise<{ result: DrillResult; events: DrillEvents }> {
@@ -114,7 +125,7 @@ class Run {
       primary: this.#lab?.primaryEvents ?? [],
       backup: this.#lab?.backupEvents ?? [],
       servesFromMs: this.#lab?.servesFromMs,
-      killedAtMs: findings?.killedAtMs,
+      killedAtMs: findings?.killedAtMs ?? undefined,
       servedAtMs: findings?.testimony.servedAtMs ?? undefined,
     };
     const measured = measureRun(events);
@@ -132,6 +143,7 @@ class Run {
       guestContinued: findings?.testimony.guestContinued ?? false,
       dataLost: findings?.testimony.dataLost ?? null,
       unprotectedWrites: findings?.testimony.unprotectedWrites ?? null,
+      client: findings?.testimony.client ?? null,
       checks,
       error: this.#failure ?? null,
       conditions: await describeConditions({
@@ -146,6 +158,16 @@ class Run {
     };
     return { result, events };
   }
+}
+
+function chooseWitness(guest: PreparedGuest, lab: Lab, signal: AbortSignal): Witness {
+  const { config, isLabGuest, network } = guest;
+  if (!isLabGuest) return memoryWitness(lab, config, signal);
+  if (network === undefined) return storeWitness(lab, config, signal);
+  const { deadlineMs, watchMs } = config.drill;
+  const { folder } = lab;
+  const holders = () => holdersOf(lab);
+  return new NetworkWitness({ network, folder, holders, deadlineMs, watchMs, signal });
 }
 
 function storeWitness(lab: Lab, config: LabConfig, signal: AbortSignal): Witness {

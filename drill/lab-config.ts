@@ -8,6 +8,7 @@ import {
   type PrimaryConfig,
 } from '../shared/config/schema.ts';
 import type { LabGuest } from './lab-guest/build.ts';
+import { clientAddress, guestAddress, guestMac, hostBridge } from './network/lab-network.ts';
 
 /** Any role's file serves a drill: what it does not say is as by default. */
 export function toLabConfig(config: AnyConfig): LabConfig {
@@ -45,6 +46,22 @@ const userNetwork: GuestSection['networks'][number] = {
   hostForward: [],
 };
 
+/** The same guest on a cable, in the network that `network/lab-network.ts` makes. */
+export function onCable(config: LabConfig): LabConfig {
+  const place = { name: 'tap0', bridge: hostBridge, address: null, gateway: null };
+  const uplink = { kind: 'tap' as const, ...place };
+  const { guest } = config;
+  const words = `lab.ip=${guestAddress}/24 lab.gw=${clientAddress}`;
+  const networks = [{ kind: 'cable' as const, mac: guestMac, uplink, hostForward: [] }];
+  return { ...config, guest: { ...guest, append: `${guest.append} ${words}`, networks } };
+}
+
+/** The servers of a drill, and how many of them keep the record of terms. */
+export interface LabNats {
+  readonly servers: string[];
+  readonly replicas: number;
+}
+
 export interface SideFolders {
   readonly runFolder: string;
   readonly memoryFolder: string;
@@ -58,26 +75,26 @@ export interface SideFolders {
 export const countForwards = (guest: GuestSection) =>
   guest.networks.reduce((count, network) => count + network.hostForward.length, 0);
 
-export function primaryConfig(lab: LabConfig, side: SideFolders, server: string): PrimaryConfig {
+export function primaryConfig(lab: LabConfig, side: SideFolders, nats: LabNats): PrimaryConfig {
   const { mode, epoch, tracker, identify, share, compress, flow, heartbeat, output, baseline } =
     lab;
   return {
     ...defaults('primary', lab.guest.name),
     ...{ mode, epoch, tracker, identify, share, compress, flow, heartbeat, output, baseline },
     guest: sideGuest(lab.guest, side),
-    nats: natsSection(server),
+    ...natsSections(nats),
     verify: { everyEpochs: lab.verify.everyEpochs },
     log: sideLog(lab, side),
   };
 }
 
-export function backupConfig(lab: LabConfig, side: SideFolders, server: string): BackupConfig {
+export function backupConfig(lab: LabConfig, side: SideFolders, nats: LabNats): BackupConfig {
   const { mode, heartbeat, output, staging } = lab;
   return {
     ...defaults('backup', lab.guest.name),
     ...{ mode, heartbeat, output, staging },
     guest: sideGuest(lab.guest, side),
-    nats: natsSection(server),
+    ...natsSections(nats),
     verify: { atTakeover: lab.verify.atTakeover },
     log: sideLog(lab, side),
   };
@@ -98,11 +115,10 @@ function sideGuest(guest: GuestSection, side: SideFolders): GuestSection {
 }
 
 /** A drill's server is on this machine, in networks that the drill made. */
-const natsSection = (server: string) => ({
-  ...defaults('primary', 'lab').nats,
-  servers: [server],
-  tls: 'off' as const,
-});
+function natsSections({ servers, replicas }: LabNats) {
+  const { nats, arbiter } = defaults('primary', 'lab');
+  return { nats: { ...nats, servers, tls: 'off' as const }, arbiter: { ...arbiter, replicas } };
+}
 
 const sideLog = (lab: LabConfig, side: SideFolders) => ({
   ...lab.log,

@@ -2,7 +2,7 @@ import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { monotonicClock } from '../shared/clock.ts';
 import { printConfig } from '../shared/config/print.ts';
-import type { AnyConfig, LabConfig } from '../shared/config/schema.ts';
+import type { LabConfig } from '../shared/config/schema.ts';
 import type { TimedEvent } from '../shared/observe/events.ts';
 import { EmbeddedServer } from '../shared/transport/embedded-server.ts';
 import { AgentProcess } from './agent-process.ts';
@@ -12,11 +12,14 @@ import { findFreePorts } from './free-port.ts';
 import {
   backupConfig,
   countForwards,
+  type LabNats,
   primaryConfig,
   type SideFolders,
   sideFolders,
 } from './lab-config.ts';
 import { type EventOf, isKind } from './measure.ts';
+import type { HostName, LabNetwork } from './network/lab-network.ts';
+import { NatsServers } from './network/nats-servers.ts';
 import { makeRunFolder, type RunFolder, removeRunFolder } from './run-folder.ts';
 import { endRunProcesses, killIfThere, readCommand } from './run-processes.ts';
 
@@ -29,25 +32,35 @@ export interface LabOptions {
   readonly config: LabConfig;
   /** True where both sides' host ports are free to choose, as nobody knows them before. */
   readonly choosePorts: boolean;
+  /** Where each host has a network namespace of its own; undefined: all are on this machine's. */
+  readonly network: LabNetwork | undefined;
   readonly signal: AbortSignal;
 }
 
-/** Two hosts and a NATS server on one machine, each agent a process of its own. */
+/**
+ * Two hosts and their NATS on one machine, each agent a process of its own. Host `a` is the one
+ * that starts as the primary; roles change, hosts do not.
+ */
 export class Lab {
   readonly folder: RunFolder;
   readonly primarySide: SideFolders;
   readonly backupSide: SideFolders;
+  readonly network: LabNetwork | undefined;
   /** Set by the scenario: when the guest began to serve its client. */
   servesFromMs: number | undefined;
   readonly #options: LabOptions;
   #server: EmbeddedServer | undefined;
-  #primary: AgentProcess | undefined;
-  #backup: AgentProcess | undefined;
+  #servers: NatsServers | undefined;
+  readonly #agents: Partial<Record<HostName, AgentProcess>> = {};
+  /** What agents recorded that were started again since. */
+  readonly #past: Record<HostName, TimedEvent[]> = { a: [], b: [] };
+  #starts = 0;
   #isTakenDown = false;
 
   private constructor(options: LabOptions, folder: RunFolder, ports: readonly number[]) {
     this.#options = options;
     this.folder = folder;
+    this.network = options.network;
     const count = ports.length / 2;
     const side = (name: 'primary' | 'backup', hostPorts: readonly number[]) =>
       sideFolders(name, folder.path, folder.memoryPath, hostPorts);
@@ -62,22 +75,41 @@ export class Lab {
   }
 
   get primary(): AgentProcess {
-    if (this.#primary === undefined) throw new Error('the lab has no primary yet');
-    return this.#primary;
+    return this.agent('a');
   }
 
   get backup(): AgentProcess {
-    if (this.#backup === undefined) throw new Error('the lab has no backup yet');
-    return this.#backup;
+    return this.agent('b');
+  }
+
+  agent(host: HostName): AgentProcess {
+    const agent = this.#agents[host];
+    if (agent === undefined) throw new Error(`host ${host} of the lab has no agent yet`);
+    return agent;
+  }
+
+  /** NATS servers in namespaces of their own. Throws where the lab has none. */
+  get servers(): NatsServers {
+    if (this.#servers === undefined) throw new Error('the lab has no NATS servers of its own');
+    return this.#servers;
   }
 
   /** Everything that the agents have recorded so far; nothing if they were never started. */
   get primaryEvents(): readonly TimedEvent[] {
-    return this.#primary?.tail.events ?? [];
+    return this.events('a');
   }
 
   get backupEvents(): readonly TimedEvent[] {
-    return this.#backup?.tail.events ?? [];
+    return this.events('b');
+  }
+
+  events(host: HostName): readonly TimedEvent[] {
+    return [...this.#past[host], ...(this.#agents[host]?.tail.events ?? [])];
+  }
+
+  /** Reads what the agents recorded since the last time. */
+  poll(): void {
+    for (const agent of Object.values(this.#agents)) agent.tail.poll();
   }
 
   /** Process of the guest that was resumed, or failing that of the guest that is protected. */
@@ -88,17 +120,45 @@ export class Lab {
   }
 
   async startServer(): Promise<void> {
-    this.#server = await EmbeddedServer.start({ folder: join(this.folder.path, 'nats') });
+    const { network } = this;
+    if (network === undefined) {
+      this.#server = await EmbeddedServer.start({ folder: join(this.folder.path, 'nats') });
+    } else {
+      this.#servers = await NatsServers.start(network, this.folder.path);
+    }
   }
 
   async startPrimary(): Promise<void> {
-    const config = primaryConfig(this.#options.config, this.primarySide, this.#serverUrl());
-    this.#primary = await this.#startAgent('primary', config, this.primarySide);
+    await this.start('a');
   }
 
   async startBackup(): Promise<void> {
-    const config = backupConfig(this.#options.config, this.backupSide, this.#serverUrl());
-    this.#backup = await this.#startAgent('backup', config, this.backupSide);
+    await this.start('b');
+  }
+
+  /** Starts the host's agent, or starts it again as its operator would: from the same file. */
+  async start(host: HostName): Promise<void> {
+    const { config } = this.#options;
+    this.#starts += 1;
+    const before = this.#agents[host];
+    before?.tail.poll();
+    before?.tail.close();
+    this.#past[host].push(...(before?.tail.events ?? []));
+    const folders = host === 'a' ? this.primarySide : this.backupSide;
+    // An agent that was killed may have left half a line in its file.
+    const eventsFile =
+      before === undefined ? folders.eventsFile : `${folders.eventsFile}.${this.#starts}`;
+    const side = { ...folders, eventsFile };
+    const role = host === 'a' ? 'primary' : 'backup';
+    const file =
+      role === 'primary'
+        ? primaryConfig(config, side, this.#nats())
+        : backupConfig(config, side, this.#nats());
+    const configFile = join(this.folder.path, `${role}.yaml`);
+    await writeFile(configFile, printConfig(file));
+    const enter = this.network?.host(host).enter ?? [];
+    const runFolder = this.folder.path;
+    this.#agents[host] = new AgentProcess({ role, configFile, eventsFile, runFolder, enter });
   }
 
   /**
@@ -127,17 +187,26 @@ export class Lab {
     return started.pid;
   }
 
-  /** SIGKILL to the primary agent and the guest's QEMU. Returns the instant before the first. */
-  killPrimaryHost(): number {
+  /** The primary's host dies. Returns the instant before. */
+  async killPrimaryHost(): Promise<number> {
+    if (this.network !== undefined) return await this.powerOff('a');
     return this.#killHost(this.primary, this.guestPid());
   }
 
   /** The same on the other side, where the standby's QEMU waits. */
-  killBackupHost(): number {
+  async killBackupHost(): Promise<number> {
+    if (this.network !== undefined) return await this.powerOff('b');
     this.backup.tail.poll();
     const standby = this.backupEvents.findLast(isKind('standby'));
     if (standby === undefined) throw stepError('the backup has no standby');
     return this.#killHost(this.backup, standby.pid);
+  }
+
+  /** Ends all that runs on a host with a namespace, and its links. Returns the instant before. */
+  async powerOff(host: HostName): Promise<number> {
+    const instantMs = monotonicClock.nowMs();
+    await this.network?.powerOff(host);
+    return instantMs;
   }
 
   /**
@@ -148,14 +217,18 @@ export class Lab {
     const name = 'nothing-left';
     if (this.#isTakenDown) return { name, ok: true, detail: 'already taken down' };
     this.#isTakenDown = true;
-    const stops = [this.#primary, this.#backup].map(async (agent) => {
-      await agent?.stop(stopMs);
-      agent?.tail.poll();
-      agent?.tail.close();
+    // One that was left frozen could not be asked.
+    for (const host of ['a', 'b'] as const) this.network?.host(host).signalAll('SIGCONT');
+    const stops = Object.values(this.#agents).map(async (agent) => {
+      await agent.stop(stopMs);
+      agent.tail.poll();
+      agent.tail.close();
     });
     await Promise.all(stops);
+    this.#servers?.stop();
     await this.#server?.stop();
     const left = await endRunProcesses(this.folder.mark, stopMs);
+    this.network?.close();
     await removeRunFolder(this.folder, keepLogs);
     const detail =
       left.length === 0
@@ -166,21 +239,20 @@ export class Lab {
 
   /** The last lines of each log, for a step that failed. */
   lastLogLines(count: number): { log: string; lines: string[] }[] {
-    return [this.#primary, this.#backup].flatMap((agent) =>
-      agent === undefined ? [] : [{ log: agent.logFile, lines: agent.lastLines(count) }],
-    );
+    const agents = Object.values(this.#agents);
+    return [
+      ...agents.map((agent) => ({ log: agent.logFile, lines: agent.lastLines(count) })),
+      ...(this.#servers?.lastLogLines(count) ?? []),
+    ];
   }
 
-  #serverUrl(): string {
+  #nats(): LabNats {
+    if (this.#servers !== undefined) {
+      const { urls } = this.#servers;
+      return { servers: [...urls], replicas: urls.length };
+    }
     if (this.#server === undefined) throw new Error('the lab has no server yet');
-    return this.#server.url;
-  }
-
-  async #startAgent(role: 'primary' | 'backup', config: AnyConfig, side: SideFolders) {
-    const configFile = join(this.folder.path, `${role}.yaml`);
-    await writeFile(configFile, printConfig(config));
-    const { eventsFile } = side;
-    return new AgentProcess({ role, configFile, eventsFile, runFolder: this.folder.path });
+    return { servers: [this.#server.url], replicas: 1 };
   }
 
   #killHost(agent: AgentProcess, guestPid: number): number {

@@ -1,5 +1,6 @@
 import type { Mode } from '../shared/config/modes.ts';
 import type { Check } from './check.ts';
+import type { ClientFindings } from './checkers/witness.ts';
 import type { FailoverMs, Measurements } from './measure.ts';
 
 /** What a drill found: the JSON object that `understudy drill --json` prints. */
@@ -27,6 +28,8 @@ export interface DrillResult {
   /** Null where the guest has no store that a client could write to. */
   readonly dataLost: number | null;
   readonly unprotectedWrites: number | null;
+  /** Null where hosts and client had no networks of their own. */
+  readonly client: ClientFindings | null;
   readonly checks: readonly Check[];
   readonly error: DrillFailure | null;
   readonly conditions: Conditions;

@@ -5,16 +5,17 @@ import { fileURLToPath } from 'node:url';
 import { loadConfig } from '../shared/config/load.ts';
 import { nearest } from '../shared/config/nearest.ts';
 import type { LabConfig } from '../shared/config/schema.ts';
-import { systemCode, UnderstudyError } from '../shared/errors.ts';
-import { carryOut } from './carry-out.ts';
+import { isUnderstudyError, systemCode, UnderstudyError } from '../shared/errors.ts';
+import { carryOut, type PreparedGuest } from './carry-out.ts';
 import { watchInterrupts } from './interrupt.ts';
-import { toLabConfig, wantsLabGuest, withLabGuest } from './lab-config.ts';
+import { onCable, toLabConfig, wantsLabGuest, withLabGuest } from './lab-config.ts';
 import { buildLabGuest } from './lab-guest/build.ts';
+import { LabNetwork } from './network/lab-network.ts';
 import { createProgress, type Output, type Progress, silentProgress } from './progress.ts';
 import { writeReport } from './report/write.ts';
 import type { DrillResult } from './result.ts';
 import { sweepDeadRuns } from './run-folder.ts';
-import { scenarios } from './scenarios.ts';
+import { type Scenario, scenarios } from './scenarios.ts';
 import { summarise } from './summary.ts';
 
 export interface DrillOptions {
@@ -26,6 +27,8 @@ export interface DrillOptions {
   /** Where the report goes; absent: below $XDG_STATE_HOME or ~/.local/state. */
   readonly reportFolder?: string | undefined;
   readonly seed?: number | undefined;
+  /** For how long `random` goes on; absent: a minute. */
+  readonly durationMs?: number | undefined;
   readonly output?: Output | undefined;
 }
 
@@ -56,7 +59,8 @@ export async function runDrill(options: DrillOptions): Promise<number> {
     const { signal } = interrupts;
     const { result, events } = await carryOut({
       ...{ scenarioName: options.scenario, scenario, seed, progress, signal },
-      prepare: () => prepareGuest(config, progress),
+      durationMs: options.durationMs ?? defaultDurationMs,
+      prepare: () => prepareGuest(config, scenario, progress),
     });
     const report = await writeReport(reportFolder, result, events);
     const finished: DrillResult = { ...result, report };
@@ -68,22 +72,55 @@ export async function runDrill(options: DrillOptions): Promise<number> {
   }
 }
 
+const defaultDurationMs = 60_000;
 const labConfigPath = fileURLToPath(new URL('../../configs/lab.yaml', import.meta.url));
 
-async function prepareGuest(config: LabConfig, progress: Progress) {
+async function prepareGuest(
+  config: LabConfig,
+  scenario: Scenario,
+  progress: Progress,
+): Promise<PreparedGuest> {
   const verify = { ...config.verify, atTakeover: 'full' as const };
   if (!wantsLabGuest(config)) {
     const { kernel, disks } = config.guest;
     const guestImage = kernel ?? disks[0]?.path ?? 'none';
-    return { config: { ...config, verify }, isLabGuest: false, guestImage };
+    if (scenario.needsNetwork) throw needsLabGuest();
+    return { config: { ...config, verify }, isLabGuest: false, guestImage, network: undefined };
   }
   const labGuest = await buildLabGuest({ onProgress: (step) => progress.line(step) });
   progress.line(`lab guest ${labGuest.recipeDigest}: Linux and Redis out of Debian's packages`);
+  const prepared = { ...withLabGuest(config, labGuest, labGuestLoad), verify };
+  const network = await makeNetwork(scenario, progress);
   return {
-    config: { ...withLabGuest(config, labGuest, labGuestLoad), verify },
+    config: network === undefined ? prepared : onCable(prepared),
     isLabGuest: true,
     guestImage: `lab guest ${labGuest.recipeDigest}, ${labGuestLoad}`,
+    network,
   };
+}
+
+/** Undefined where it can't be made and the drill can do without: it then says what is missing. */
+async function makeNetwork(
+  { servers, needsNetwork }: Scenario,
+  progress: Progress,
+): Promise<LabNetwork | undefined> {
+  try {
+    return await LabNetwork.create(servers);
+  } catch (error) {
+    if (needsNetwork || !isUnderstudyError(error, 'E_DRILL_NAMESPACE')) throw error;
+    progress.line(`${error.message}. ${error.hint}`);
+    progress.line(
+      'Both hosts share the loopback instead, and the guest is on QEMU’s own network: its output ' +
+        'is not held, and what it told clients after the last epoch can be lost.',
+    );
+    return undefined;
+  }
+}
+
+function needsLabGuest(): UnderstudyError {
+  return new UnderstudyError('E_USAGE', 'this drill is held with the lab guest only', {
+    hint: 'With a guest of your own there are kill-host and kill-backup.',
+  });
 }
 
 async function makeReportFolder(options: DrillOptions): Promise<string> {
@@ -108,7 +145,7 @@ function unknownScenario(name: string): UnderstudyError {
   const names = Object.keys(scenarios);
   const near = nearest(name, names);
   return new UnderstudyError('E_USAGE', `there is no drill ${name}`, {
-    hint: near === undefined ? `There are ${names.join(' and ')}.` : `Did you mean ${near}?`,
+    hint: near === undefined ? `There are ${names.join(', ')}.` : `Did you mean ${near}?`,
     fields: { scenario: name },
   });
 }

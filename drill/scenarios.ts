@@ -1,4 +1,6 @@
+import { faults } from './faults.ts';
 import type { Lab } from './lab.ts';
+import { faulty, randomFaults } from './scenarios/faulty.ts';
 import { killBackup } from './scenarios/kill-backup.ts';
 import { killHost } from './scenarios/kill-host.ts';
 import type { DrillContext, Findings } from './steps.ts';
@@ -7,14 +9,50 @@ export interface Scenario {
   /** One line for `--help`. */
   readonly summary: string;
   readonly run: (lab: Lab, context: DrillContext) => Promise<Findings>;
+  /** NATS servers, where hosts have networks of their own; three of them also keep the record. */
+  readonly servers: 1 | 3;
+  /** Hosts must have networks of their own, to be cut off and watched. */
+  readonly needsNetwork: boolean;
 }
 
+const ofFault = (name: keyof typeof faults, servers: 1 | 3 = 1): Scenario => ({
+  summary: faults[name].what,
+  run: faulty(name),
+  servers,
+  needsNetwork: true,
+});
+
 export const scenarios: Readonly<Record<string, Scenario>> = {
-  'kill-host': { summary: "kill the primary's host, go on on the backup", run: killHost },
+  'kill-host': {
+    summary: "kill the primary's host, go on on the backup",
+    run: killHost,
+    servers: 1,
+    needsNetwork: false,
+  },
   'kill-backup': {
     summary: 'kill the backup, bring it back, then kill the host',
     run: killBackup,
+    servers: 1,
+    needsNetwork: false,
+  },
+  'kill-agent': ofFault('kill-agent'),
+  'kill-qemu': ofFault('kill-qemu'),
+  'freeze-host': ofFault('freeze-host'),
+  'partition-primary': ofFault('partition-primary'),
+  'partition-backup': ofFault('partition-backup'),
+  'partition-both-from-nats': ofFault('partition-both-from-nats'),
+  'kill-nats': ofFault('kill-nats', 3),
+  'slow-link': ofFault('slow-link'),
+  return: {
+    summary: 'the host dies and returns, three times, back and forth',
+    run: faulty('kill-host', 'kill-host', 'kill-host'),
+    servers: 1,
+    needsNetwork: true,
+  },
+  random: {
+    summary: 'faults drawn by a seed, one after the other, for --duration seconds',
+    run: randomFaults,
+    servers: 3,
+    needsNetwork: true,
   },
 };
-
-export const defaultScenario = 'kill-host';

@@ -20,12 +20,15 @@ export interface DrillContext {
   readonly random: Random;
   readonly progress: Progress;
   readonly signal: AbortSignal;
+  /** For how long a scenario goes on that has no end of its own. */
+  readonly durationMs: number;
 }
 
 /** What a scenario found, beside the agents' events. */
 export interface Findings {
-  readonly killedAtMs: number;
-  readonly resumedEpoch: number;
+  /** Null where no host was killed for good. */
+  readonly killedAtMs: number | null;
+  readonly resumedEpoch: number | null;
   readonly ramVerified: boolean;
   readonly testimony: Testimony;
   readonly checks: readonly Check[];
@@ -42,7 +45,7 @@ export async function startProtected(lab: Lab, context: DrillContext): Promise<v
   const { progress, witness } = context;
   progress.heading('Start');
   await lab.startServer();
-  progress.line('NATS server on loopback');
+  progress.line(describePlace(lab));
   await lab.startBackup();
   await lab.startPrimary();
   progress.line(`primary agent ${lab.primary.pid}, backup agent ${lab.backup.pid}`);
@@ -99,7 +102,7 @@ export async function failPrimaryHost(lab: Lab, context: DrillContext): Promise<
   await sleep(random.unit() * 2 * config.epoch.intervalMs, undefined, { signal });
   const from = lab.backup.tail.events.length;
   const victims = `primary agent ${lab.primary.pid} and QEMU ${lab.guestPid()}`;
-  const killedAtMs = lab.killPrimaryHost();
+  const killedAtMs = await lab.killPrimaryHost();
   progress.heading('Host dies');
   progress.line(`SIGKILL to ${victims}`);
 
@@ -124,7 +127,7 @@ export async function failPrimaryHost(lab: Lab, context: DrillContext): Promise<
 }
 
 /** A service that does not answer is a check that failed, beside the others. */
-async function examine(
+export async function examine(
   witness: Witness,
   checkpoint: EventOf<'epoch'> | undefined,
   signal: AbortSignal,
@@ -139,8 +142,16 @@ async function examine(
       dataLost: null,
       unprotectedWrites: null,
       servedAtMs: null,
+      client: null,
     };
   }
+}
+
+function describePlace({ network }: Lab): string {
+  if (network === undefined) return 'NATS server on loopback';
+  const count = network.servers.length;
+  const nats = count === 1 ? 'a NATS server' : `${count} NATS servers`;
+  return `network namespaces for two hosts, a client and ${nats}; links between them`;
 }
 
 export function describeSync(events: readonly TimedEvent[], progress: Progress): void {

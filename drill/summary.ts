@@ -1,4 +1,5 @@
 import { formatBytes, formatCount, formatMs, formatShare } from './amounts.ts';
+import type { ClientFindings } from './checkers/witness.ts';
 import type { FailoverMs } from './measure.ts';
 import type { Progress } from './progress.ts';
 import type { DrillResult } from './result.ts';
@@ -23,6 +24,7 @@ export function summarise(result: DrillResult, progress: Progress): void {
     );
   }
   if (failoverMs !== null) summariseFailover(failoverMs, progress);
+  if (result.client !== null) summariseClient(result.client, progress);
   progress.heading('Checks');
   for (const { name, ok, detail } of checks) progress.line(`${ok ? '✓' : '✗'} ${name}: ${detail}`);
   if (error !== null) {
@@ -37,6 +39,22 @@ export function summarise(result: DrillResult, progress: Progress): void {
   progress.line(`seed      ${result.seed}`);
   if (report !== null) progress.line(`report    ${report.html}`);
   if (runFolder !== null) progress.line(`logs      ${runFolder}`);
+}
+
+function summariseClient(client: ClientFindings, progress: Progress): void {
+  progress.heading('The client');
+  const { acknowledged, connectionsBroken, framesSeen, framesFromTwoCopies } = client;
+  progress.line(
+    `writes    ${formatCount(acknowledged)} acknowledged, ${connectionsBroken} of 2 connections broken`,
+  );
+  progress.line(
+    `gap       ${formatMs(client.faultGapMs)} at the last fault, longest ` +
+      `${formatMs(client.longestGapMs)}; of the download ${formatMs(client.downloadGapMs)}`,
+  );
+  progress.line(
+    `frames    ${formatCount(framesSeen)} seen at the switch, ` +
+      `${framesFromTwoCopies} from two copies`,
+  );
 }
 
 function summariseFailover(failoverMs: FailoverMs, progress: Progress): void {

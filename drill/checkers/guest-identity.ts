@@ -1,3 +1,6 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Check } from '../check.ts';
+import { stepError } from '../drill-error.ts';
 import { type StoreClient, withDeadline } from './store-connection.ts';
 
 /**
@@ -27,4 +30,60 @@ export async function readGuestIdentity(
     counterConnection: /^id=(\d+)/.exec(counting ?? '')?.[1] ?? '',
     counter: Number((await ask('GET', 'lab:counter')) ?? Number.NaN),
   };
+}
+
+const answerMs = 5_000;
+
+/** Redis answers before the guest's own counter has started. */
+export async function waitForIdentity(
+  client: StoreClient,
+  deadlineMs: number,
+  signal: AbortSignal,
+): Promise<GuestIdentity> {
+  const endAtMs = performance.now() + deadlineMs;
+  for (;;) {
+    const identity = await readGuestIdentity(client, answerMs);
+    if (identity.counterConnection !== '' && identity.counter > 0) return identity;
+    if (performance.now() > endAtMs) throw stepError("the guest's counter does not start");
+    await sleep(50, undefined, { signal });
+  }
+}
+
+export function isSameLife(before: GuestIdentity, now: GuestIdentity): boolean {
+  return (
+    before.bootId === now.bootId &&
+    before.storeRunId === now.storeRunId &&
+    before.counterConnection === now.counterConnection
+  );
+}
+
+/** `counterBefore`: what a client had last seen of the counter. */
+export function lifeChecks(
+  before: GuestIdentity,
+  first: GuestIdentity,
+  last: GuestIdentity,
+  counterBefore: number,
+): Check[] {
+  return [
+    {
+      name: 'same-boot',
+      ok: before.bootId !== '' && first.bootId === before.bootId,
+      detail: `boot id ${first.bootId}, before ${before.bootId}`,
+    },
+    {
+      name: 'same-processes',
+      ok: isSameLife(before, first),
+      detail:
+        `store process ${first.storeRunId.slice(0, 8)} and counting connection ` +
+        `${first.counterConnection}, before ${before.storeRunId.slice(0, 8)} and ` +
+        `${before.counterConnection}`,
+    },
+    {
+      name: 'counter-continues',
+      ok: first.counter >= counterBefore && counterBefore > 0 && last.counter > first.counter,
+      detail:
+        `the guest's counter was ${counterBefore} before the checkpoint, ${first.counter} ` +
+        `after the takeover and ${last.counter} at the end`,
+    },
+  ];
 }

@@ -53,6 +53,7 @@ export class MemoryWitness implements Witness {
       dataLost: null,
       unprotectedWrites: null,
       servedAtMs: null,
+      client: null,
     };
   }
 }

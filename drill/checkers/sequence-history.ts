@@ -51,5 +51,21 @@ export class SequenceHistory {
   }
 }
 
+/** A time in which no answer came to a client that asked all the while. */
+export interface Gap {
+  readonly fromMs: number;
+  readonly toMs: number;
+}
+
+/** The longest times between two answers that followed each other, the longest first. */
+export function longestGaps(history: SequenceHistory, count: number): Gap[] {
+  const acked = history.ackedAtMs.filter((atMs) => !Number.isNaN(atMs)).sort((a, b) => a - b);
+  return acked
+    .slice(1)
+    .map((toMs, index) => ({ fromMs: acked[index]!, toMs }))
+    .sort((a, b) => b.toMs - b.fromMs - (a.toMs - a.fromMs))
+    .slice(0, count);
+}
+
 export const writesKey = 'lab:writes';
 export const slotKey = (slot: number) => `lab:seq:${slot}`;

@@ -42,6 +42,15 @@ export class SequenceWriter {
     this.#client.destroy();
   }
 
+  /** Sends nothing more and waits for what is on its way. How many answers did not come. */
+  async drain(deadlineMs: number): Promise<number> {
+    this.#running = false;
+    await this.#loop;
+    const endAtMs = performance.now() + deadlineMs;
+    while (this.#outstanding > 0 && performance.now() < endAtMs) await sleep(tickMs);
+    return this.#outstanding;
+  }
+
   async #run(): Promise<void> {
     const startedAtMs = monotonicClock.nowMs();
     while (this.#running && this.#brokenBy === undefined) {

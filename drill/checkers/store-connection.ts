@@ -8,20 +8,25 @@ export type StoreClient = ReturnType<typeof openClient>;
 const retryMs = 20;
 const attemptMs = 2_000;
 
+export interface StoreAddress {
+  readonly host: string;
+  readonly port: number;
+}
+
 /**
- * A connection to the guest's Redis on a forwarded port of this machine. It never reconnects by
+ * A connection to the guest's Redis. It never reconnects by
  * itself, so that no write is sent twice: what was sent and not answered is unknown, as it is
  * for any client whose server dies. Tries until the deadline, as the guest may still boot.
  */
 export async function connectStore(
-  port: number,
+  address: StoreAddress,
   deadlineMs: number,
   signal: AbortSignal,
 ): Promise<StoreClient> {
   const endAtMs = performance.now() + deadlineMs;
   for (;;) {
     signal.throwIfAborted();
-    const client = openClient(port);
+    const client = openClient(address);
     // Without a listener an error event would end the process; commands report errors as well.
     client.on('error', () => {});
     try {
@@ -34,17 +39,18 @@ export async function connectStore(
     } catch (error) {
       if (client.isOpen) client.destroy();
       if (performance.now() > endAtMs) {
-        const message = `no answer from the guest's store on port ${port} for ${deadlineMs} ms`;
-        throw stepError(message, { port }, error);
+        const { host, port } = address;
+        const message = `no answer from the guest's store on ${host}:${port} for ${deadlineMs} ms`;
+        throw stepError(message, { host, port }, error);
       }
     }
     await sleep(retryMs);
   }
 }
 
-function openClient(port: number) {
+function openClient({ host, port }: StoreAddress) {
   return createClient({
-    socket: { host: '127.0.0.1', port, reconnectStrategy: false, connectTimeout: attemptMs },
+    socket: { host, port, reconnectStrategy: false, connectTimeout: attemptMs },
     disableOfflineQueue: true,
   });
 }

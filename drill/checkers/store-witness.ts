@@ -2,7 +2,13 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { monotonicClock } from '../../shared/clock.ts';
 import type { Check } from '../check.ts';
 import { stepError } from '../drill-error.ts';
-import { type GuestIdentity, readGuestIdentity } from './guest-identity.ts';
+import {
+  type GuestIdentity,
+  isSameLife,
+  lifeChecks,
+  readGuestIdentity,
+  waitForIdentity,
+} from './guest-identity.ts';
 import {
   checkSequence,
   type ResumedPause,
@@ -42,9 +48,11 @@ export class StoreWitness implements Witness {
 
   async begin(): Promise<void> {
     const { primaryPort, deadlineMs, signal } = this.#options;
-    this.#client = await connectStore(primaryPort, deadlineMs, signal);
-    this.#before = await this.#waitForIdentity(deadlineMs);
-    this.#writer = this.#startWriter(await connectStore(primaryPort, deadlineMs, signal));
+    this.#client = await connectStore(onLoopback(primaryPort), deadlineMs, signal);
+    this.#before = await waitForIdentity(this.#client, deadlineMs, signal);
+    this.#writer = this.#startWriter(
+      await connectStore(onLoopback(primaryPort), deadlineMs, signal),
+    );
   }
 
   async beforeFault(): Promise<void> {
@@ -61,13 +69,15 @@ export class StoreWitness implements Witness {
     const { history } = this.#started();
     await this.end();
     const { backupPort, deadlineMs, watchMs, signal } = this.#options;
-    const client = await connectStore(backupPort, deadlineMs, signal);
+    const client = await connectStore(onLoopback(backupPort), deadlineMs, signal);
     const servedAtMs = monotonicClock.nowMs();
     this.#client = client;
     const first = await readGuestIdentity(client, answerMs);
     const found = await readFoundWrites(client, slotCount, answerMs);
     await withDeadline(client.del(writesKey), answerMs);
-    this.#writer = this.#startWriter(await connectStore(backupPort, deadlineMs, signal));
+    this.#writer = this.#startWriter(
+      await connectStore(onLoopback(backupPort), deadlineMs, signal),
+    );
     const after = this.#writer;
     await sleep(watchMs, undefined, { signal });
     const last = await readGuestIdentity(client, answerMs);
@@ -90,6 +100,7 @@ export class StoreWitness implements Witness {
       dataLost: verdict?.dataLost ?? null,
       unprotectedWrites: verdict?.unprotectedWrites ?? null,
       servedAtMs,
+      client: null,
     };
   }
 
@@ -108,56 +119,9 @@ export class StoreWitness implements Witness {
   #startWriter(client: StoreClient): SequenceWriter {
     return new SequenceWriter({ client, writesPerSecond, slotCount });
   }
-
-  /** Redis answers before the guest's own counter has started. */
-  async #waitForIdentity(deadlineMs: number): Promise<GuestIdentity> {
-    const endAtMs = performance.now() + deadlineMs;
-    for (;;) {
-      const identity = await readGuestIdentity(this.#client!, answerMs);
-      if (identity.counterConnection !== '' && identity.counter > 0) return identity;
-      if (performance.now() > endAtMs) throw stepError("the guest's counter does not start");
-      await sleep(50, undefined, { signal: this.#options.signal });
-    }
-  }
 }
 
-function isSameLife(before: GuestIdentity, now: GuestIdentity): boolean {
-  return (
-    before.bootId === now.bootId &&
-    before.storeRunId === now.storeRunId &&
-    before.counterConnection === now.counterConnection
-  );
-}
-
-function lifeChecks(
-  before: GuestIdentity,
-  first: GuestIdentity,
-  last: GuestIdentity,
-  counterBefore: number,
-): Check[] {
-  return [
-    {
-      name: 'same-boot',
-      ok: before.bootId !== '' && first.bootId === before.bootId,
-      detail: `boot id ${first.bootId}, before ${before.bootId}`,
-    },
-    {
-      name: 'same-processes',
-      ok: isSameLife(before, first),
-      detail:
-        `store process ${first.storeRunId.slice(0, 8)} and counting connection ` +
-        `${first.counterConnection}, before ${before.storeRunId.slice(0, 8)} and ` +
-        `${before.counterConnection}`,
-    },
-    {
-      name: 'counter-continues',
-      ok: first.counter >= counterBefore && counterBefore > 0 && last.counter > first.counter,
-      detail:
-        `the guest's counter was ${counterBefore} before the checkpoint, ${first.counter} ` +
-        `after the takeover and ${last.counter} at the end`,
-    },
-  ];
-}
+const onLoopback = (port: number) => ({ host: '127.0.0.1', port });
 
 function sequenceChecks(
   verdict: SequenceVerdict | undefined,

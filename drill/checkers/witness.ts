@@ -25,4 +25,20 @@ export interface Testimony {
   readonly unprotectedWrites: number | null;
   /** Instant of the first answer of the guest's service after the fault; null like the above. */
   readonly servedAtMs: number | null;
+  /** Null where the client had no network of its own to watch. */
+  readonly client: ClientFindings | null;
+}
+
+/** What a client with a network of its own, and a watch on the switch, saw of the whole drill. */
+export interface ClientFindings {
+  readonly acknowledged: number;
+  /** Of two: the one to the store and the download. */
+  readonly connectionsBroken: number;
+  readonly framesSeen: number;
+  readonly framesFromTwoCopies: number;
+  /** Longest time without an answer while it asked: of the whole drill, and since the fault. */
+  readonly longestGapMs: number | null;
+  readonly faultGapMs: number | null;
+  readonly downloadedBytes: number;
+  readonly downloadGapMs: number;
 }

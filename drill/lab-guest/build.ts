@@ -1,5 +1,15 @@
 import { existsSync } from 'node:fs';
-import { mkdir, mkdtemp, readdir, readFile, rename, rm, statfs, writeFile } from 'node:fs/promises';
+import {
+  mkdir,
+  mkdtemp,
+  readdir,
+  readFile,
+  rename,
+  rm,
+  stat,
+  statfs,
+  writeFile,
+} from 'node:fs/promises';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { isUnderstudyError, systemCode, UnderstudyError } from '../../shared/errors.ts';
@@ -135,6 +145,7 @@ function readCached(cacheFolder: string, digest: string): LabGuest | undefined {
   };
 }
 
+const imageAgeMsMax = 24 * 3600 * 1000;
 const imageFolderPattern = /^[0-9a-f]{16}$/;
 
 async function findBySameRecipe(cacheFolder: string): Promise<LabGuest | undefined> {
@@ -147,11 +158,13 @@ async function findBySameRecipe(cacheFolder: string): Promise<LabGuest | undefin
   return undefined;
 }
 
-/** An image in use stays: QEMU has read it before its guest runs. */
+/** A drill that runs starts QEMU again and again: what was built lately stays for it. */
 async function removeOldImages(cacheFolder: string): Promise<void> {
   for (const name of await readdir(cacheFolder)) {
     if (!imageFolderPattern.test(name)) continue;
-    await rm(join(cacheFolder, name), { recursive: true, force: true });
+    const folder = join(cacheFolder, name);
+    const { mtimeMs } = await stat(folder);
+    if (Date.now() - mtimeMs > imageAgeMsMax) await rm(folder, { recursive: true, force: true });
   }
 }
 

@@ -6,6 +6,7 @@
 #   lab.rate=1000      kv: SETs a second, 0 as fast as it goes; memory: MiB a second
 #   lab.set=64         memory: size of the working set in MiB
 #   lab.ip=10.0.2.15/24 lab.gw=10.0.2.2   address and router of eth0
+# Port 80 serves /cgi-bin/numbers: the numbers from 1 on, a line each, for as long as somebody reads.
 # The last line on the console is "LAB READY <boot id>" or "LAB FAILED <what>".
 /bin/busybox mkdir -p /dev /proc /sys /tmp /load
 /bin/busybox --install -s /bin
@@ -63,6 +64,20 @@ until [ "$(redis-cli ping 2>/dev/null)" = PONG ]; do
   sleep 0.05
 done
 redis-cli set lab:boot-id "$boot_id" >/dev/null || fail "redis takes no writes"
+
+mkdir -p /www/cgi-bin
+cat >/www/cgi-bin/numbers <<'END'
+#!/bin/sh
+printf 'Content-Type: text/plain\r\n\r\n'
+exec awk 'BEGIN {
+  for (n = 1; ; n++) {
+    print n
+    if (n % 500 == 0) { fflush(); if (system("sleep 0.05") != 0) exit }
+  }
+}'
+END
+chmod +x /www/cgi-bin/numbers
+httpd -p 80 -h /www || fail "httpd"
 
 if [ "$counter" -gt 0 ]; then
   interval=$(awk -v n="$counter" 'BEGIN { printf "%.6f", 1 / n }')

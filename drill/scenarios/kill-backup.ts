@@ -28,13 +28,14 @@ export async function killBackup(lab: Lab, context: DrillContext): Promise<Findi
 
   progress.heading('Backup dies and comes back');
   const from = lab.primary.tail.events.length;
-  lab.killBackupHost();
+  await lab.killBackupHost();
   progress.line(`SIGKILL to backup agent ${lab.backup.pid} and its standby`);
   await lab.waitFor(lab.primary, isUnprotected, {
     what: 'the primary to notice',
     alive: [lab.primary],
     from,
   });
+  await lab.network?.powerOn('b');
   await lab.startBackup();
   await lab.waitFor(lab.primary, isProtected, {
     what: 'the guest to be protected again',

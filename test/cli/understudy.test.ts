@@ -158,7 +158,7 @@ test('on a terminal an error is a sentence and a hint', async (t) => {
 test('config print fills in the defaults, and --explain explains them', async (t) => {
   const plain = await understudy('config', 'print', 'configs/lab.yaml');
   t.is(plain.status, 0);
-  t.true(plain.stdout.startsWith('role: lab\nguest:\n  name: lab\n'));
+  t.true(plain.stdout.startsWith('role: lab\nmode: fgbi\nguest:\n  name: lab\n'));
   const explained = await understudy('config', 'print', '--explain', 'configs/lab.yaml');
   t.is(explained.stdout, readFileSync(join(root, 'configs/lab.yaml'), 'utf8'));
 });

@@ -19,8 +19,11 @@ const backupSide = sideFolders('backup', '/tmp/x', '/dev/shm/x', [4002]);
 
 test("the two agents' files are valid and differ in folders and host ports only", (t) => {
   const lab = withLabGuest(toLabConfig(loadConfig(labFile)), labGuest, 'lab.load=kv');
-  const primary = primaryConfig(lab, primarySide, 'nats://127.0.0.1:4222');
-  const backup = backupConfig(lab, backupSide, 'nats://127.0.0.1:4222');
+  const primary = primaryConfig(lab, primarySide, {
+    servers: ['nats://127.0.0.1:4222'],
+    replicas: 1,
+  });
+  const backup = backupConfig(lab, backupSide, { servers: ['nats://127.0.0.1:4222'], replicas: 1 });
   t.deepEqual(parseConfig(printConfig(primary), 'primary.yaml'), primary);
   t.deepEqual(parseConfig(printConfig(backup), 'backup.yaml'), backup);
   t.is(primary.guest.networks[0]!.hostForward[0]!.hostPort, 4001);
@@ -40,12 +43,13 @@ verify: { everyEpochs: 5 }
 `;
   const lab = toLabConfig(parseConfig(text, 'lab.yaml'));
   t.true(wantsLabGuest(lab));
-  const primary = primaryConfig(lab, primarySide, 'nats://127.0.0.1:1');
-  const backup = backupConfig(lab, backupSide, 'nats://127.0.0.1:1');
+  const primary = primaryConfig(lab, primarySide, { servers: ['nats://127.0.0.1:1'], replicas: 3 });
+  const backup = backupConfig(lab, backupSide, { servers: ['nats://127.0.0.1:1'], replicas: 3 });
   t.is(primary.epoch.intervalMs, 33);
   t.is(primary.verify.everyEpochs, 5);
   t.is(primary.guest.memory, 64 * 2 ** 20);
   t.is(backup.heartbeat.limitMs, 90);
+  t.is(backup.arbiter.replicas, 3);
 });
 
 test("a primary's file serves a drill with its own guest", (t) => {
@@ -62,8 +66,8 @@ epoch: { intervalMs: 50 }
   t.is(lab.epoch.intervalMs, 50);
   t.is(countForwards(lab.guest), 1);
   const own = { ...primarySide, hostPorts: [] };
-  const primary = primaryConfig(lab, own, 'nats://127.0.0.1:1');
-  const backup = backupConfig(lab, backupSide, 'nats://127.0.0.1:1');
+  const primary = primaryConfig(lab, own, { servers: ['nats://127.0.0.1:1'], replicas: 3 });
+  const backup = backupConfig(lab, backupSide, { servers: ['nats://127.0.0.1:1'], replicas: 3 });
   t.is(primary.guest.networks[0]!.hostForward[0]!.hostPort, 8080, 'the ports asked for');
   t.is(backup.guest.networks[0]!.hostForward[0]!.hostPort, 4002, 'a free one on the same machine');
 });

@@ -113,7 +113,13 @@ export async function startHosts(
       } as AnyConfig;
       const configFile = join(folder, 'config.yaml');
       writeFileSync(configFile, printConfig(config));
-      const process = new AgentProcess({ role, configFile, eventsFile, runFolder: folder });
+      const process = new AgentProcess({
+        role,
+        configFile,
+        eventsFile,
+        runFolder: folder,
+        enter: [],
+      });
       t.teardown(() => {
         process.kill('SIGKILL');
         if (!t.passed) t.log(`log of ${folder}:\n${process.lastLines(40).join('\n')}`);

@@ -11,7 +11,7 @@ const never = new AbortController().signal;
 test.serial('the guest boots, and one process of it counts at the rate asked for', async (t) => {
   const machine = await startLabMachine(t, 'lab.counter=20 lab.load=kv lab.rate=200');
   const console = await machine.waitForConsole(/LAB READY (\S+)\r?\n/, deadlineMs);
-  const client = await connectStore(machine.port, deadlineMs, never);
+  const client = await connectStore({ host: '127.0.0.1', port: machine.port }, deadlineMs, never);
   t.teardown(() => client.destroy());
   let first = await readGuestIdentity(client, deadlineMs);
   while (first.counterConnection === '' || Number.isNaN(first.counter)) {

@@ -24,6 +24,7 @@ function resultWith(part: Partial<DrillResult>): DrillResult {
     guestContinued: true,
     dataLost: 0,
     unprotectedWrites: 3,
+    client: null,
     checks: [{ name: 'no-data-lost', ok: true, detail: 'none of 100' }],
     error: null,
     conditions: {

@@ -22,6 +22,8 @@ test.serial('a guest survives the death of its host', async (t) => {
   t.is(result.dataLost, 0);
   t.true(result.epochs.captured > 5 && result.epochs.acked > 5);
   t.true(result.wire.bytes > 0 && result.wire.bytes < result.wire.pageBytes);
+  t.is(result.unprotectedWrites, 0, 'output commit is in force');
+  t.is(result.client?.framesFromTwoCopies, 0);
   const { detect, decide, load, verify, resume, total } = result.failoverMs!;
   t.true([detect, decide, load, verify, resume].every((ms) => ms >= 0));
   t.true(Math.abs(detect + decide + load + verify + resume - total) < 0.001);
@@ -31,6 +33,27 @@ test.serial('a backup that dies and comes back protects again, then takes over',
   const result = await drill(t, 'kill-backup', lab);
   everyCheckHolds(t, result);
   t.is(result.sync.length, 2);
+});
+
+test.serial('a host that is cut off from NATS, not from clients, is passed by', async (t) => {
+  seenByClient(t, await drill(t, 'partition-primary', lab));
+});
+
+function seenByClient(t: ExecutionContext, result: DrillResult): void {
+  everyCheckHolds(t, result);
+  const { acknowledged, connectionsBroken, framesSeen, framesFromTwoCopies } = result.client!;
+  t.true(acknowledged > 0 && framesSeen > 0);
+  t.deepEqual(
+    { connectionsBroken, framesFromTwoCopies },
+    { connectionsBroken: 0, framesFromTwoCopies: 0 },
+  );
+  t.deepEqual([result.dataLost, result.unprotectedWrites], [0, 0]);
+}
+
+test.serial('drills that cut hosts off are held with the lab guest only', async (t) => {
+  const own = 'role: lab\nguest: { name: own, kernel: /bin/true }\n';
+  const result = await drill(t, 'freeze-host', own);
+  t.is(result.error?.code, 'E_USAGE');
 });
 
 test.serial("an operator's own guest is drilled as well", async (t) => {
@@ -61,6 +84,8 @@ function everyCheckHolds(t: ExecutionContext, result: DrillResult): void {
 }
 
 async function drill(t: ExecutionContext, scenario: string, guest: string): Promise<DrillResult> {
+  // Each step has its own deadline, which says more.
+  t.timeout(420_000);
   const folder = await mkdtemp(join(tmpdir(), 'scenario-test-'));
   t.teardown(() => rm(folder, { recursive: true, force: true }));
   const guestFile = join(folder, 'guest.yaml');

@@ -1,27 +1,16 @@
-import type { TermClaims } from '../shared/arbiter/term-claims.ts';
 import type { TermRecord } from '../shared/arbiter/term-record.ts';
 import { bounds } from '../shared/bounds.ts';
-import type { AlarmClock } from '../shared/clock.ts';
 import type { CodecSettings } from '../shared/codec/codec-settings.ts';
 import { isUnderstudyError, UnderstudyError } from '../shared/errors.ts';
 import type { Guest } from '../shared/guest/guest.ts';
-import {
-  type Epoch,
-  epoch,
-  type GuestName,
-  type SessionId,
-  type Term,
-  term,
-} from '../shared/ids.ts';
+import { epoch, type SessionId, type Term, term } from '../shared/ids.ts';
 import { Mailbox } from '../shared/mailbox.ts';
-import type { EmitEvent } from '../shared/observe/events.ts';
 import { ControlChannel, type Incoming } from '../shared/transport/control-channel.ts';
-import type { Transport } from '../shared/transport/transport.ts';
 import type { Hello } from '../shared/wire/control-body.ts';
-import type { InputFrame, InputLogMessage } from '../shared/wire/input-body.ts';
+import type { InputLogMessage } from '../shared/wire/input-body.ts';
 import { commonProtocol } from '../shared/wire/protocol.ts';
-import { causeOf } from './cause.ts';
-import type { InputLog } from './input/input-log.ts';
+import { activityOf, causeOf } from './cause.ts';
+import { answerReadiness, HandoverRequest } from './handover.ts';
 import {
   type BackupEffect,
   type BackupEvent,
@@ -32,60 +21,11 @@ import {
   type Peer,
   stepBackup,
 } from './machine.ts';
+import type { BackupParts } from './parts.ts';
+import { Resumption } from './resumption.ts';
 import { answerDigests } from './session/digest-answers.ts';
 import { checkHello, protocolsOf, refusal } from './session/greeting.ts';
 import { ReplicaSession } from './session/replica-session.ts';
-import type { ReplicaStore } from './store/replica-store.ts';
-import { takeOver } from './takeover.ts';
-import type { WarmStandby } from './warm-standby.ts';
-
-export interface BackupParts {
-  readonly guestName: GuestName;
-  readonly store: ReplicaStore;
-  readonly standby: WarmStandby;
-  readonly transport: Transport;
-  readonly clock: AlarmClock;
-  readonly emit: EmitEvent;
-  /** 16 hex digits, drawn when the process started. */
-  readonly agentId: string;
-  readonly settings: BackupSettings;
-  readonly progress: BackupProgress;
-  readonly peer: PeerWatch;
-  readonly network: TakeoverNetwork;
-  readonly claims: TermClaims;
-  /** What a takeover tells the guest again; without it nothing is logged. */
-  readonly inputLog?: InputLog;
-}
-
-export interface BackupSettings {
-  readonly takeoverEnabled: boolean;
-  readonly verifyAtTakeover: 'full' | 'recorded';
-}
-
-export interface BackupProgress {
-  show(activity: 'standing-by' | 'synchronising' | 'protecting' | 'taking-over' | 'running'): void;
-  acked(epoch: Epoch): void;
-}
-
-/** Signs of life of the primary. */
-export interface PeerWatch {
-  /** Expects them from now on, from this agent: silence from here on counts. */
-  expect(agent: string): void;
-  /** Something of it came by another way than its heartbeats. */
-  heard(): void;
-  /** Expects nothing any more. */
-  rest(): void;
-  /** Heard within the limit. */
-  readonly alive: boolean;
-  readonly lastHeardAtMs: number;
-  onSilent(listener: () => void): () => void;
-}
-
-/** The guest's way to the world, silent while it stands by. */
-export interface TakeoverNetwork {
-  /** The guest may run here, and nowhere else. Called before it does; it is told `replay` first. */
-  connect(replay: readonly InputFrame[]): void;
-}
 
 /** How the agent ended; `guest` is the one that runs here, if any. */
 export interface BackupResult {
@@ -106,7 +46,10 @@ export class BackupAgent {
   /** Run of the guest whose epoch the store holds, as far as this process knows. */
   #heldFrom: string | undefined;
   #guest: Guest | undefined;
-  #silentAtMs = 0;
+  /** When the primary's silence was noticed, or its wish to hand over was heard. */
+  #noticedAtMs = 0;
+  readonly #resumption: Resumption;
+  readonly #handover = new HandoverRequest();
   #takeoverTerm: Term = term(0);
   readonly #ended = new AbortController();
   #fatal: unknown = new Error('the mailbox closed before the agent finished');
@@ -114,6 +57,7 @@ export class BackupAgent {
   constructor(parts: BackupParts) {
     this.#parts = parts;
     this.#control = new ControlChannel(parts.transport, parts.guestName, 'backup');
+    this.#resumption = new Resumption(parts);
   }
 
   /** Stands by, and takes over when the time comes, until something ends it. */
@@ -127,7 +71,7 @@ export class BackupAgent {
       (error) => this.#warn(error),
     );
     const releaseWatch = peer.onSilent(() => {
-      this.#silentAtMs = clock.nowMs();
+      this.#noticedAtMs = clock.nowMs();
       this.#mailbox.post({ kind: 'peer-silent' });
     });
     this.#parts.progress.show('standing-by');
@@ -192,8 +136,17 @@ export class BackupAgent {
           if (!this.#ended.signal.aborted) this.#crash(error);
         });
         return undefined;
+      case 'prepare-guest':
+        await this.#attempt('prepare-failed', () => this.#prepareGuest());
+        return undefined;
+      case 'discard-prepared':
+        await this.#resumption.discard();
+        return undefined;
+      case 'refuse-handover':
+        this.#handover.refuse(effect.cause);
+        return undefined;
       case 'resume-guest':
-        await this.#resumeGuest();
+        await this.#attempt('takeover-failed', () => this.#resumeGuest());
         return undefined;
       case 'finish':
         return effect.outcome;
@@ -226,6 +179,14 @@ export class BackupAgent {
         return;
       case 'stand-down':
         this.#mailbox.post({ kind: 'stood-down', agent: message.agent, reason: message.reason });
+        return;
+      case 'switchover-request':
+        this.#onSwitchoverRequest(incoming);
+        return;
+      case 'hand-over':
+        this.#noticedAtMs = this.#parts.clock.nowMs();
+        this.#handover.came(incoming);
+        this.#mailbox.post({ kind: 'hand-over', session, epoch: message.epoch });
         return;
       case 'region-digests-request':
       case 'page-digests-request':
@@ -324,7 +285,7 @@ export class BackupAgent {
 
   async #claim(): Promise<void> {
     const { claims, store, emit } = this.#parts;
-    const held = store.holds();
+    const held = store.holds() ?? store.takenOver();
     // Only the epoch that the protected term is about covers what the guest has said.
     const mayFollow = (latest: TermRecord | null): boolean =>
       held !== null && latest?.mode === 'protected' && latest.session === held.session;
@@ -341,30 +302,51 @@ export class BackupAgent {
     }
   }
 
-  async #resumeGuest(): Promise<void> {
-    const { store, standby, clock, emit, peer, settings, network } = this.#parts;
-    network.connect(this.#parts.inputLog?.toReplay ?? []);
-    const { lastHeardAtMs } = peer;
-    peer.rest();
+  #onSwitchoverRequest(incoming: Incoming): void {
+    const { store, standby } = this.#parts;
+    const session = this.#session;
+    if (this.#state.name !== 'protecting' || session?.about.session !== incoming.session) {
+      this.#handover.came(incoming);
+      this.#handover.refuse(`it is ${this.#state.name}`);
+      return;
+    }
+    answerReadiness(store, standby, session, incoming).catch((error: unknown) =>
+      this.#crash(error),
+    );
+  }
+
+  /** Does what may fail in a takeover, and says how it went. */
+  async #attempt(failed: 'prepare-failed' | 'takeover-failed', work: () => Promise<BackupEvent>) {
     try {
-      const { verifyAtTakeover } = settings;
-      const silentAtMs = this.#silentAtMs;
-      const { guest, done } = await takeOver({
-        ...{ store, standby, clock, lastHeardAtMs, silentAtMs, verifyAtTakeover },
-        term: this.#takeoverTerm,
-      });
-      this.#guest = guest;
-      emit({ kind: 'takeover', ...done });
-      this.#mailbox.post({ kind: 'resumed', epoch: done.epoch });
+      this.#mailbox.post(await work());
     } catch (error) {
       if (!isUnderstudyError(error)) {
         this.#crash(error);
         return;
       }
       const { code, message, hint } = error;
-      emit({ kind: 'error', code, message, hint });
-      this.#mailbox.post({ kind: 'takeover-failed', code });
+      this.#parts.emit({ kind: 'error', code, message, hint });
+      this.#mailbox.post({ kind: failed, code });
     }
+  }
+
+  async #prepareGuest(): Promise<BackupEvent> {
+    await this.#session?.close();
+    await this.#resumption.prepare();
+    return { kind: 'prepared' };
+  }
+
+  async #resumeGuest(): Promise<BackupEvent> {
+    const { emit, peer, network } = this.#parts;
+    network.connect(this.#parts.inputLog?.toReplay ?? []);
+    const { lastHeardAtMs } = peer;
+    peer.rest();
+    const times = { lastHeardAtMs, noticedAtMs: this.#noticedAtMs, term: this.#takeoverTerm };
+    const { guest, done } = await this.#resumption.resume(times);
+    this.#guest = guest;
+    emit({ kind: 'takeover', ...done });
+    this.#handover.accept(done.epoch);
+    return { kind: 'resumed', epoch: done.epoch };
   }
 
   #announce(before: BackupState, state: BackupState, event: BackupEvent): void {
@@ -372,14 +354,7 @@ export class BackupAgent {
     const cause = causeOf(event);
     emit({ kind: 'state', role: 'backup', from: before.name, to: state.name, cause });
     if (state.name === 'waiting') peer.rest();
-    if (state.name === 'stopped') return;
-    const activities = {
-      waiting: 'standing-by',
-      synchronising: 'synchronising',
-      protecting: 'protecting',
-      'taking-over': 'taking-over',
-    } as const;
-    progress.show(activities[state.name]);
+    if (state.name !== 'stopped') progress.show(activityOf[state.name]);
   }
 
   #warn(error: unknown): void {

@@ -1,5 +1,13 @@
 import type { BackupEvent } from './machine.ts';
 
+/** What heartbeats say of each state. */
+export const activityOf = {
+  waiting: 'standing-by',
+  synchronising: 'synchronising',
+  protecting: 'protecting',
+  'taking-over': 'taking-over',
+} as const;
+
 /** An event in words, for the one line that a transition gets. */
 export function causeOf(event: BackupEvent): string {
   switch (event.kind) {
@@ -9,12 +17,17 @@ export function causeOf(event: BackupEvent): string {
       return `epoch ${event.epoch} is whole`;
     case 'peer-silent':
       return 'the primary is silent';
+    case 'hand-over':
+      return `the primary hands the guest over at epoch ${event.epoch}`;
     case 'stood-down':
       return event.reason;
     case 'epoch-failed':
       return event.cause;
     case 'takeover-failed':
+    case 'prepare-failed':
       return event.code;
+    case 'claim-lost':
+      return `host ${event.holder} holds the next term`;
     case 'stop':
       return 'asked to stop';
     default:

@@ -23,8 +23,17 @@ export type BackupState =
       readonly epoch: Epoch;
       readonly over?: OverSession;
     }
-  /** Output commit's turning point: nothing is acknowledged any more. */
-  | { readonly name: 'taking-over'; readonly peer: Peer; readonly stopAsked: boolean }
+  /**
+   * Output commit's turning point: nothing is acknowledged any more. `planned`: the primary paused
+   * the guest and asked for it; the standby is loaded before the claim, so that a failure to load
+   * costs a moment and not the guest.
+   */
+  | {
+      readonly name: 'taking-over';
+      readonly peer: Peer;
+      readonly stopAsked: boolean;
+      readonly planned: boolean;
+    }
   | { readonly name: 'stopped'; readonly outcome: BackupOutcome };
 
 /**
@@ -61,6 +70,11 @@ export type BackupEvent =
   | { readonly kind: 'older-epoch-given-up'; readonly session: SessionId }
   | { readonly kind: 'stood-down'; readonly agent: string; readonly reason: string }
   | { readonly kind: 'peer-silent' }
+  /** The primary paused the guest at this epoch and wants it to go on here. */
+  | { readonly kind: 'hand-over'; readonly session: SessionId; readonly epoch: Epoch }
+  /** The standby holds the handed-over epoch, and can be resumed at once. */
+  | { readonly kind: 'prepared' }
+  | { readonly kind: 'prepare-failed'; readonly code: string }
   | { readonly kind: 'claim-won' }
   | { readonly kind: 'claim-lost'; readonly holder: string }
   | { readonly kind: 'resumed'; readonly epoch: Epoch }
@@ -85,6 +99,11 @@ export type BackupEffect =
   /** Ask the arbiter for the right to run. Receiving has stopped. */
   | { readonly kind: 'claim' }
   | { readonly kind: 'resume-guest' }
+  /** Load the standby, before it is known whether it may run. Receiving stops. */
+  | { readonly kind: 'prepare-guest' }
+  /** The prepared copy will not run: the store and a fresh standby are made ready again. */
+  | { readonly kind: 'discard-prepared' }
+  | { readonly kind: 'refuse-handover'; readonly session: SessionId; readonly cause: string }
   | { readonly kind: 'finish'; readonly outcome: BackupOutcome };
 
 export type RefusalReason = 'other-primary-alive' | 'taking-over';
@@ -111,6 +130,7 @@ export function stepBackup(
   if (event.kind === 'stop' && state.name !== 'taking-over') return finish({ kind: 'released' });
   switch (state.name) {
     case 'waiting':
+      if (event.kind === 'hand-over') return refuseHandover(state, event, 'it is not protecting');
       if (event.kind !== 'hello' || event.peer.session === state.over?.session) {
         return { state, effects: [] };
       }
@@ -140,6 +160,8 @@ function stepSynchronising(
       return failed(state, event);
     case 'stood-down':
       return stoodDown(state, event);
+    case 'hand-over':
+      return refuseHandover(state, event, 'it is not level yet');
     case 'peer-silent':
       // What is half here is no guest: wait for the primary to come back.
       return state.whole && policy.takeoverEnabled
@@ -166,6 +188,16 @@ function stepProtecting(
       return stoodDown(state, event);
     case 'peer-silent':
       return policy.takeoverEnabled ? takeOver(state) : { state, effects: [] };
+    case 'hand-over': {
+      const { peer, epoch } = state;
+      if (event.session !== peer.session || event.epoch !== epoch) {
+        return refuseHandover(state, event, `it holds epoch ${epoch} of session ${peer.session}`);
+      }
+      return {
+        state: { name: 'taking-over', peer, stopAsked: false, planned: true },
+        effects: [{ kind: 'prepare-guest' }],
+      };
+    }
     default:
       return { state, effects: [] };
   }
@@ -178,9 +210,12 @@ function stepTakingOver(
   switch (event.kind) {
     case 'claim-won':
       return { state, effects: [{ kind: 'resume-guest' }] };
+    case 'prepared':
+      return { state, effects: [{ kind: 'claim' }] };
+    case 'prepare-failed':
+      return undoTakeover(state, event.code);
     case 'claim-lost':
-      if (state.stopAsked) return finish({ kind: 'released' });
-      return giveUp(state.peer, 'its epoch is old: another term was created');
+      return undoTakeover(state, 'its epoch is old: another term was created');
     case 'stop':
       // Ending now would leave the guest running nowhere.
       return { state: { ...state, stopAsked: true }, effects: [] };
@@ -193,6 +228,26 @@ function stepTakingOver(
     default:
       return { state, effects: [] };
   }
+}
+
+/** The guest does not go on here: the primary's next session brings this side level. */
+function undoTakeover(state: BackupState & { name: 'taking-over' }, cause: string): BackupStep {
+  const undone: BackupEffect[] = state.planned
+    ? [
+        { kind: 'discard-prepared' },
+        { kind: 'refuse-handover', session: state.peer.session, cause },
+      ]
+    : [];
+  const next = state.stopAsked ? finish({ kind: 'released' }) : giveUp(state.peer, cause);
+  return { ...next, effects: [...undone, ...next.effects] };
+}
+
+function refuseHandover(
+  state: BackupState,
+  { session }: BackupEvent & { kind: 'hand-over' },
+  cause: string,
+): BackupStep {
+  return { state, effects: [{ kind: 'refuse-handover', session, cause }] };
 }
 
 /** Another run of the guest is no successor while the present one lives: two would run. */
@@ -261,7 +316,7 @@ function stoodDown(
 
 function takeOver(state: BackupState & { peer: Peer }): BackupStep {
   return {
-    state: { name: 'taking-over', peer: state.peer, stopAsked: false },
+    state: { name: 'taking-over', peer: state.peer, stopAsked: false, planned: false },
     effects: [{ kind: 'claim' }],
   };
 }

@@ -1,32 +1,38 @@
 import type { Clock } from '../shared/clock.ts';
 import { UnderstudyError } from '../shared/errors.ts';
 import type { Guest } from '../shared/guest/guest.ts';
-import type { Term } from '../shared/ids.ts';
+import type { Epoch, SessionId, Term } from '../shared/ids.ts';
 import type { TakeoverDone } from '../shared/observe/events.ts';
 import type { ReplicaStore } from './store/replica-store.ts';
-import type { WarmStandby } from './warm-standby.ts';
+import type { StandbyProcess, WarmStandby } from './warm-standby.ts';
 
 export interface TakeoverParts {
   readonly store: ReplicaStore;
   readonly standby: WarmStandby;
   readonly clock: Clock;
-  readonly term: Term;
   readonly verifyAtTakeover: 'full' | 'recorded';
-  /** The primary's last sign of life, and when its silence was noticed. */
-  readonly lastHeardAtMs: number;
-  readonly silentAtMs: number;
+}
+
+/** A standby that holds the epoch: only its vCPUs still stand still. */
+export interface PreparedTakeover {
+  readonly epoch: Epoch;
+  readonly standby: StandbyProcess;
+  /** What is known of the takeover so far. */
+  readonly expected: string;
+  readonly found: string | null;
+  readonly session: SessionId;
+  readonly loadMs: number;
+  readonly verifyMs: number;
 }
 
 /**
- * Resumes the guest from the epoch that the store holds. The claim is won and nothing is received
- * any more. Throws `E_TAKEOVER_DIGEST` where RAM is not what the primary checkpointed: a guest
- * with damaged memory is not let loose.
+ * Loads the standby with the epoch that the store holds. Nothing is received any more. Throws
+ * `E_TAKEOVER_DIGEST` where RAM is not what the primary checkpointed: a guest with damaged memory
+ * is not let loose.
  */
-export async function takeOver(
-  parts: TakeoverParts,
-): Promise<{ readonly guest: Guest; readonly done: TakeoverDone }> {
-  const { store, standby, clock, lastHeardAtMs, silentAtMs } = parts;
-  const decidedAtMs = clock.nowMs();
+export async function prepareTakeover(parts: TakeoverParts): Promise<PreparedTakeover> {
+  const { store, standby, clock } = parts;
+  const startedAtMs = clock.nowMs();
   const held = await store.takeForTakeover();
   const expected = hex(held.ramDigest);
   const startVerifyMs = clock.nowMs();
@@ -45,24 +51,46 @@ export async function takeOver(
   const ready = await standby.take();
   await ready.load(held.baseline, held.deviceState);
   const loadedAtMs = clock.nowMs();
-  const guest = await ready.resume();
+  const { epoch, session } = held;
+  return {
+    ...{ epoch, session, standby: ready, expected, found },
+    loadMs: startVerifyMs - startedAtMs + (loadedAtMs - verifiedAtMs),
+    verifyMs: verifiedAtMs - startVerifyMs,
+  };
+}
+
+export interface ResumeParts {
+  readonly clock: Clock;
+  readonly term: Term;
+  /** The primary's last sign of life, and when its silence was noticed or its wish heard. */
+  readonly lastHeardAtMs: number;
+  readonly noticedAtMs: number;
+  readonly planned: boolean;
+}
+
+/** Lets the prepared guest run. The term is won. */
+export async function resumePrepared(
+  prepared: PreparedTakeover,
+  parts: ResumeParts,
+): Promise<{ readonly guest: Guest; readonly done: TakeoverDone }> {
+  const { clock, lastHeardAtMs, noticedAtMs, term, planned } = parts;
+  const { epoch, session, standby, expected, found, loadMs, verifyMs } = prepared;
+  const startedAtMs = clock.nowMs();
+  const guest = await standby.resume();
   const resumedAtMs = clock.nowMs();
   const done: TakeoverDone = {
-    epoch: held.epoch,
-    session: held.session,
-    term: parts.term,
+    ...{ epoch, session, term, planned, lastHeardAtMs },
     ramDigestExpected: expected,
     ramDigestFound: found,
-    lastHeardAtMs,
     phasesMs: {
-      detect: silentAtMs - lastHeardAtMs,
-      decide: decidedAtMs - silentAtMs,
-      load: startVerifyMs - decidedAtMs + (loadedAtMs - verifiedAtMs),
-      verify: verifiedAtMs - startVerifyMs,
-      resume: resumedAtMs - loadedAtMs,
+      detect: noticedAtMs - lastHeardAtMs,
+      decide: startedAtMs - noticedAtMs - loadMs - verifyMs,
+      load: loadMs,
+      verify: verifyMs,
+      resume: resumedAtMs - startedAtMs,
       total: resumedAtMs - lastHeardAtMs,
     },
-    pid: ready.pid,
+    pid: standby.pid,
   };
   return { guest, done };
 }

@@ -52,6 +52,17 @@ export class WarmStandby {
     return await this.#current;
   }
 
+  /** Resolves when one is there. Throws what its start threw. */
+  async ready(): Promise<void> {
+    await this.#current;
+  }
+
+  /** Another one, after the one that was taken turned out not to be needed, or of no use. */
+  renew(): void {
+    this.#taken = false;
+    this.#become(this.#startAgain());
+  }
+
   /** Ends a standby that was not taken. */
   async discard(): Promise<void> {
     if (this.#taken) return;
@@ -63,14 +74,18 @@ export class WarmStandby {
   #watch(standby: StandbyProcess): void {
     standby.onGone((reason) => {
       if (this.#taken) return;
-      this.#current = this.#replace(reason);
-      this.#current.catch((error: unknown) => {
-        const known = error instanceof UnderstudyError;
-        const code = known ? error.code : 'E_STANDBY_GONE';
-        const message = error instanceof Error ? error.message : String(error);
-        const hint = known ? error.hint : 'Restart the backup agent.';
-        this.#emit({ kind: 'error', code, message, hint });
-      });
+      this.#become(this.#replace(reason));
+    });
+  }
+
+  #become(next: Promise<StandbyProcess>): void {
+    this.#current = next;
+    next.catch((error: unknown) => {
+      const known = error instanceof UnderstudyError;
+      const code = known ? error.code : 'E_STANDBY_GONE';
+      const message = error instanceof Error ? error.message : String(error);
+      const hint = known ? error.hint : 'Restart the backup agent.';
+      this.#emit({ kind: 'error', code, message, hint });
     });
   }
 
@@ -87,6 +102,10 @@ export class WarmStandby {
     const hint = 'It is started again; see its log in the run folder.';
     this.#emit({ kind: 'warning', code: 'E_STANDBY_GONE', message, hint });
     await sleep(this.#clock, restartDelayMs);
+    return await this.#startAgain();
+  }
+
+  async #startAgain(): Promise<StandbyProcess> {
     const startedAtMs = this.#clock.nowMs();
     const standby = await this.#start();
     this.#emit({ kind: 'standby', pid: standby.pid, readyMs: this.#clock.nowMs() - startedAtMs });

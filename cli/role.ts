@@ -80,6 +80,8 @@ async function runAsPrimary(
       });
       return exitCode.failed;
     case 'superseded':
+      // A switchover is told by the transition.
+      if (outcome.planned) return {};
       emit({
         kind: 'warning',
         code: 'E_SUPERSEDED',

@@ -2,10 +2,6 @@ import { isUnderstudyError } from '../shared/errors.ts';
 import { type Epoch, type SessionId, sessionId } from '../shared/ids.ts';
 import { Mailbox } from '../shared/mailbox.ts';
 import { type About, ControlChannel, type Incoming } from '../shared/transport/control-channel.ts';
-import { defaultSendLimits } from '../shared/transport/send-window.ts';
-import { StreamSender } from '../shared/transport/stream-sender.ts';
-import { subjectsOf } from '../shared/transport/subjects.ts';
-import { guestHash, sessionBits } from '../shared/wire/frame.ts';
 import { activityOf, causeOf, guestWaits } from './cause.ts';
 import { Greeter } from './greeter.ts';
 import { isDeathOf, listenToGuest } from './guest-listener.ts';
@@ -18,8 +14,10 @@ import {
   stepPrimary,
 } from './machine.ts';
 import type { PrimaryParts } from './parts.ts';
-import { type OpenSession, Session, sessionClosed } from './session/session.ts';
+import { type AgreedSession, openSession } from './session/open-session.ts';
+import type { Session } from './session/session.ts';
 import { watchForStandstill } from './standstill.ts';
+import { Switchover } from './switchover.ts';
 import { describe, TermHolder, type TermWish } from './term-holder.ts';
 import { WaitingGuest } from './waiting-guest.ts';
 
@@ -38,11 +36,11 @@ export class PrimaryAgent {
   readonly #guest: WaitingGuest;
   #state: PrimaryState = initialPrimaryState;
   readonly #greeter: Greeter;
-  #session: OpenSession | undefined;
+  #session: AgreedSession | undefined;
   /** The guest task under way, if any: it always leaves the guest running. */
   #task: Promise<void> = Promise.resolve();
   #greeting = false;
-  #held: boolean;
+  readonly #switchover: Switchover;
   readonly #terms: TermHolder;
   readonly #ended = new AbortController();
   #stopInterval = () => {};
@@ -51,15 +49,20 @@ export class PrimaryAgent {
 
   constructor(parts: PrimaryParts) {
     this.#parts = parts;
-    this.#guest = new WaitingGuest(parts.guest);
+    this.#guest = new WaitingGuest(parts.guest, parts.held);
     this.#control = new ControlChannel(parts.transport, parts.guest.name, 'primary');
-    this.#held = parts.held;
     this.#terms = new TermHolder({ ...parts, guest: parts.guest.name });
     parts.inputLog?.connect((message) => {
-      const session = this.#session?.id;
-      if (session !== undefined) this.#control.send({ session, term: this.#terms.term }, message);
+      const about = this.#about;
+      if (about !== undefined) this.#control.send(about, message);
     });
     this.#greeter = new Greeter({ ...parts, control: this.#control });
+    this.#switchover = new Switchover({
+      clock: parts.clock,
+      control: this.#control,
+      post: (event) => this.#mailbox.post(event),
+      onHandedOver: () => this.#lookForHigherTerm(),
+    });
   }
 
   /**
@@ -106,7 +109,9 @@ export class PrimaryAgent {
 
   /** Nothing of ours keeps the guest from running. */
   get guestRuns(): boolean {
-    return !this.#held && !('waits' in this.#state) && this.#state.name !== 'stopped';
+    const { name } = this.#state;
+    const stands = name === 'stopped' || name === 'handing-over' || 'waits' in this.#state;
+    return this.#guest.hasRun && !stands;
   }
 
   get stateName(): PrimaryState['name'] {
@@ -123,12 +128,25 @@ export class PrimaryAgent {
     this.#mailbox.post({ kind: 'interval-passed' });
   }
 
+  /** Moves the guest to the backup. Throws `E_SWITCHOVER_REFUSED`, `E_SWITCHOVER_ROLLED_BACK`. */
+  async switchOver(): Promise<void> {
+    await this.#switchover.run(this.#state, this.#about);
+  }
+
+  get #about(): About | undefined {
+    const session = this.#session?.id;
+    return session === undefined ? undefined : { session, term: this.#terms.term };
+  }
+
   async #step(event: PrimaryEvent): Promise<PrimaryOutcome | undefined> {
     const before = this.#state;
     const { onBackupLost } = this.#parts.settings;
     const { state, effects } = stepPrimary(before, event, epochsInFlightMax, onBackupLost);
     this.#state = state;
-    if (state.name !== before.name) this.#announce(before, state, event);
+    if (state.name !== before.name) {
+      this.#announce(before, state, event);
+      this.#switchover.moved(before, state, causeOf(event));
+    }
     for (const effect of effects) {
       const outcome = await this.#execute(effect);
       if (outcome !== undefined) return outcome;
@@ -154,9 +172,7 @@ export class PrimaryAgent {
         return undefined;
       case 'free-output':
         this.#parts.output.releaseAll();
-        // A guest that was just started has waited for the right to run.
-        if (this.#held) await this.#guest.resume();
-        this.#held = false;
+        await this.#guest.letRun();
         this.#terms.guestRuns();
         return undefined;
       case 'drop-output':
@@ -177,15 +193,21 @@ export class PrimaryAgent {
           this.#mailbox.post({ kind: 'interval-passed' }),
         );
         return undefined;
-      case 'checkpoint': {
+      case 'checkpoint':
+      case 'last-checkpoint': {
         const { session: id, epoch: number } = effect;
+        const staysPaused = effect.kind === 'last-checkpoint';
+        if (staysPaused) this.#switchover.begun(id);
         this.#runTask(id, async (session) => {
-          await session.checkpoint(number);
+          await session.checkpoint(number, { staysPaused });
           this.#parts.progress.captured(number);
           this.#mailbox.post({ kind: 'published', session: id, epoch: number });
         });
         return undefined;
       }
+      case 'hand-over':
+        this.#switchover.handOver(this.#about!, effect.epoch);
+        return undefined;
       case 'close-session':
         this.#stopInterval();
         this.#session?.session?.close(effect.cause);
@@ -196,7 +218,7 @@ export class PrimaryAgent {
         return undefined;
       case 'stand-down': {
         await this.#task;
-        await this.#terms.leaveProtection().catch((error: unknown) => this.#warn(error));
+        await this.#leave();
         const about = { session: this.#session?.id ?? noSession, term: this.#terms.term };
         const { agentId: agent, transport } = this.#parts;
         this.#control.send(about, { kind: 'stand-down', agent, reason: effect.reason });
@@ -212,11 +234,21 @@ export class PrimaryAgent {
         return undefined;
       case 'stop-guest':
         await this.#task;
-        if (this.#held) await this.#parts.discardHeldGuest();
+        if (!this.#guest.hasRun) await this.#parts.discardHeldGuest();
         else await this.#guest.pause();
         return undefined;
       case 'finish':
         return effect.outcome;
+    }
+  }
+
+  /** Takes a term that lets the guest go on alone; one that was paused runs only with it. */
+  async #leave(): Promise<void> {
+    try {
+      const left = await this.#terms.leaveProtection();
+      if (left && this.#guest.hasRun) await this.#guest.letRun();
+    } catch (error) {
+      this.#warn(error);
     }
   }
 
@@ -248,37 +280,15 @@ export class PrimaryAgent {
   async #openSession(id: SessionId): Promise<Session> {
     const opening = this.#session!;
     if (opening.session !== undefined) return opening.session;
-    const { tracker, transport, clock, emit, settings } = this.#parts;
-    const guest = this.#guest;
-    const about: About = { session: id, term: this.#terms.term };
-    const { encoder, digester } = await this.#parts.openCodec(opening.secret);
-    // Closed meanwhile: it must not come back to life, or the agent would wait for its end.
-    if (this.#session !== opening) throw sessionClosed('it ended while it was being opened');
-    const subjects = subjectsOf(guest.name);
-    const sender = new StreamSender({
-      transport,
-      dataSubject: subjects.data,
-      creditSubject: subjects.credit,
-      guest: guestHash(guest.name),
-      session: sessionBits(id),
-      term: this.#terms.term,
-      clock,
-      limits: { ...defaultSendLimits, windowBytes: settings.windowBytes },
-      onBroken: (error) =>
-        this.#mailbox.post({ kind: 'broken', session: id, cause: error.message }),
-      onStalled: (error) => {
-        if (error !== undefined) this.#warn(error);
-      },
-    });
-    const { baselineEveryEpochs, verifyEveryEpochs, liveRounds } = settings;
-    const session = new Session({
-      ...{ about, guest, tracker, encoder, digester, sender, control: this.#control, clock, emit },
-      output: this.#parts.output,
-      ...{ baselineEveryEpochs, verifyEveryEpochs, liveRounds },
-      onFailed: (error) => {
-        this.#warn(error);
-        this.#mailbox.post({ kind: 'broken', session: id, cause: error.message });
-      },
+    const session = await openSession(this.#parts, {
+      guest: this.#guest,
+      about: { session: id, term: this.#terms.term },
+      secret: opening.secret,
+      control: this.#control,
+      term: () => this.#terms.term,
+      isWanted: () => this.#session === opening,
+      onBroken: ({ message: cause }) => this.#mailbox.post({ kind: 'broken', session: id, cause }),
+      onWarning: (error) => this.#warn(error),
     });
     this.#session = { ...opening, session };
     return session;
@@ -343,18 +353,9 @@ export class PrimaryAgent {
 
   #onMessage({ session: about, message }: Incoming): void {
     if (about !== this.#session?.id) return;
-    switch (message.kind) {
-      case 'ack':
-        this.#onAck(about, message.epoch);
-        return;
-      case 'input-logged':
-        this.#parts.inputLog?.logged(message.sequence);
-        return;
-      case 'resync':
-        this.#mailbox.post({ kind: 'broken', session: about, cause: message.reason });
-        return;
-      default:
-    }
+    if (message.kind === 'ack') this.#onAck(about, message.epoch);
+    else if (message.kind === 'input-logged') this.#parts.inputLog?.logged(message.sequence);
+    else if (message.kind === 'resync') this.#breakSession(message.reason);
   }
 
   #onAck(id: SessionId, number: Epoch): void {

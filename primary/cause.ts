@@ -9,6 +9,7 @@ export const activityOf = {
   enrolling: 'synchronising',
   protected: 'protecting',
   paused: 'solo',
+  'handing-over': 'leaving',
   stopped: 'leaving',
 } as const;
 
@@ -16,6 +17,7 @@ export const activityOf = {
 export function causeOf(event: PrimaryEvent): string {
   switch (event.kind) {
     case 'broken':
+    case 'handover-failed':
       return event.cause;
     case 'guest-ended':
     case 'guest-lost':

@@ -1,5 +1,17 @@
 import { type Epoch, epoch, type SessionId } from '../shared/ids.ts';
 import { endWait, goOn, pause, resume } from './operator-steps.ts';
+import type {
+  BackupLossPolicy,
+  MayWait,
+  PrimaryEffect,
+  PrimaryEvent,
+  PrimaryOutcome,
+  PrimaryState,
+  PrimaryStep,
+  ProtectedState,
+} from './protocol.ts';
+
+export type * from './protocol.ts';
 
 /**
  * The primary's protocol as a pure state machine: no I/O, no clock, no timer. The agent turns
@@ -14,115 +26,6 @@ import { endWait, goOn, pause, resume } from './operator-steps.ts';
  * A session that is in doubt is never mended: it is closed, and the next one brings the backup
  * level by comparing digests, so that the hash index never claims more than the backup holds.
  */
-export type PrimaryState =
-  /** A term of our own is not won yet: output is held, unless the last one was solo. */
-  | ({ readonly name: 'claiming'; readonly pauses?: true } & MayWait)
-  /** By an operator's wish, and by the record: unprotected, and no backup is sought. */
-  | { readonly name: 'paused' }
-  /** The guest runs unprotected in a solo term; a backup is looked for. */
-  | ({ readonly name: 'joining' } & MayWait)
-  /** A backup has agreed to a session and is being brought level. */
-  | ({ readonly name: 'synchronising'; readonly session: SessionId } & MayWait)
-  /** The backup is level; the protected term is not won yet. */
-  | ({ readonly name: 'enrolling'; readonly session: SessionId; readonly epoch: Epoch } & MayWait)
-  | ProtectedState
-  /** The guest is no longer ours to protect; the last messages are on their way. */
-  | { readonly name: 'stopped'; readonly outcome: PrimaryOutcome };
-
-/**
- * With the policy `stop` a guest whose backup was lost stands still, and what it said stays held,
- * until it is protected again or the operator lets it go on.
- */
-interface MayWait {
-  readonly waits?: true;
-}
-
-/** What becomes of a protected guest whose backup is lost: `output.onBackupLost`. */
-export type BackupLossPolicy = 'continue' | 'stop';
-
-interface ProtectedState {
-  readonly name: 'protected';
-  readonly session: SessionId;
-  readonly captured: Epoch;
-  readonly acked: Epoch;
-  /** A checkpoint is being taken or published. */
-  readonly busy: boolean;
-  /** The interval has passed, but a checkpoint is not possible yet. */
-  readonly due: boolean;
-}
-
-export type PrimaryOutcome =
-  /** The operator asked the agent to end; the guest goes on, unprotected. */
-  | { readonly kind: 'released' }
-  /** The guest ended by itself or by its operator; there is nothing to take over. */
-  | { readonly kind: 'guest-ended'; readonly reason: string }
-  /** QEMU died: the backup is left to take over. */
-  | { readonly kind: 'guest-lost'; readonly reason: string }
-  /** Another copy of the guest has the right to run: ours was stopped. */
-  | { readonly kind: 'superseded'; readonly by: string }
-  /** The backup refuses for a reason that retrying can't mend. */
-  | {
-      readonly kind: 'refused';
-      readonly code: string;
-      readonly message: string;
-      readonly hint: string;
-    };
-
-export type PrimaryEvent =
-  | { readonly kind: 'start' }
-  | { readonly kind: 'welcomed'; readonly session: SessionId }
-  | {
-      readonly kind: 'refused';
-      readonly code: string;
-      readonly message: string;
-      readonly hint: string;
-    }
-  | { readonly kind: 'superseded'; readonly by: string }
-  /** Our claim created the highest term. */
-  | { readonly kind: 'term-won'; readonly mode: 'solo' | 'paused' }
-  | { readonly kind: 'term-won'; readonly mode: 'protected'; readonly session: SessionId }
-  | { readonly kind: 'synchronised'; readonly session: SessionId; readonly epoch: Epoch }
-  | { readonly kind: 'interval-passed' }
-  | { readonly kind: 'published'; readonly session: SessionId; readonly epoch: Epoch }
-  | { readonly kind: 'acked'; readonly session: SessionId; readonly epoch: Epoch }
-  /** The session can't go on: stream broken, epoch refused, backup silent, digests differ. */
-  | { readonly kind: 'broken'; readonly session: SessionId; readonly cause: string }
-  | { readonly kind: 'guest-ended'; readonly reason: string }
-  | { readonly kind: 'guest-lost'; readonly reason: string }
-  /** An operator's wishes: see `operator-steps.ts`. */
-  | { readonly kind: 'go-on' | 'pause' | 'resume' }
-  | { readonly kind: 'stop' };
-
-export type PrimaryEffect =
-  /** Try to create the next term; claims are settled one after the other. */
-  | { readonly kind: 'claim-solo'; readonly keepsPause: boolean }
-  | { readonly kind: 'claim-paused' }
-  | { readonly kind: 'claim-protected'; readonly session: SessionId; readonly epoch: Epoch }
-  | { readonly kind: 'release-output'; readonly epoch: Epoch }
-  /** Everything held goes out, and what comes goes out at once. */
-  | { readonly kind: 'free-output' }
-  /** Nothing goes out any more, what was held is forgotten. */
-  | { readonly kind: 'drop-output' }
-  /** Say HELLO, and again, until an answer comes. */
-  | { readonly kind: 'greet' }
-  | { readonly kind: 'synchronise'; readonly session: SessionId }
-  | { readonly kind: 'start-interval' }
-  | { readonly kind: 'checkpoint'; readonly session: SessionId; readonly epoch: Epoch }
-  | { readonly kind: 'close-session'; readonly session: SessionId; readonly cause: string }
-  /** Tell the backup that the silence to come is no death. */
-  | { readonly kind: 'stand-down'; readonly reason: string }
-  /** The guest stands still until `end-wait`. */
-  | { readonly kind: 'wait-for-backup' }
-  | { readonly kind: 'end-wait' }
-  /** Stop our copy at once. */
-  | { readonly kind: 'stop-guest' }
-  | { readonly kind: 'finish'; readonly outcome: PrimaryOutcome };
-
-export interface PrimaryStep {
-  readonly state: PrimaryState;
-  readonly effects: readonly PrimaryEffect[];
-}
-
 export const initialPrimaryState: PrimaryState = { name: 'claiming' };
 
 /** One step. Throws on an event that can't happen in the state. */
@@ -157,7 +60,7 @@ export function stepPrimary(
     case 'superseded': {
       const { effects, ...step } = finish(
         state,
-        { kind: 'superseded', by: event.by },
+        { kind: 'superseded', by: event.by, planned: state.name === 'handing-over' },
         { kind: 'stop-guest' },
       );
       return { ...step, effects: [{ kind: 'drop-output' }, ...effects] };
@@ -183,6 +86,8 @@ export function stepPrimary(
       return stepSynchronising(state, event);
     case 'protected':
       return stepProtected(state, event, epochsInFlightMax, onBackupLost);
+    case 'handing-over':
+      return stepHandingOver(state, event, onBackupLost);
   }
 }
 
@@ -263,7 +168,10 @@ function stepEnrolling(
       const { session, epoch: captured } = state;
       if (event.mode !== 'protected' || event.session !== session) return { state, effects: [] };
       return {
-        state: { name: 'protected', session, captured, acked: captured, busy: false, due: false },
+        state: {
+          ...{ name: 'protected', session, captured, acked: captured },
+          ...{ busy: false, due: false, switchover: 'no' },
+        },
         effects: [
           { kind: 'release-output', epoch: captured },
           ...endWait(state),
@@ -281,15 +189,15 @@ function stepEnrolling(
 function stepProtected(
   state: ProtectedState,
   event: PrimaryEvent,
-  epochsInFlightMax: number,
+  inFlightMax: number,
   onBackupLost: BackupLossPolicy,
 ): PrimaryStep {
   switch (event.kind) {
     case 'interval-passed':
-      return checkpointIfPossible({ ...state, due: true }, epochsInFlightMax);
+      return checkpointIfPossible({ ...state, due: true }, inFlightMax);
     case 'published':
       if (event.session !== state.session) return { state, effects: [] };
-      return checkpointIfPossible({ ...state, busy: false }, epochsInFlightMax);
+      return checkpointIfPossible({ ...state, busy: false }, inFlightMax);
     case 'acked':
       if (event.session !== state.session) return { state, effects: [] };
       if (event.epoch > state.captured) {
@@ -297,7 +205,10 @@ function stepProtected(
       }
       // A backup repeats its newest acknowledgement, so that a lost one costs time only.
       if (event.epoch <= state.acked) return { state, effects: [] };
-      return acknowledged(state, event.epoch, epochsInFlightMax);
+      return acknowledged(state, event.epoch, inFlightMax);
+    case 'switchover':
+      if (state.switchover !== 'no') return { state, effects: [] };
+      return checkpointIfPossible({ ...state, due: true, switchover: 'one-more' }, inFlightMax);
     case 'broken':
       return breakSession(state, event, onBackupLost);
     default:
@@ -305,32 +216,65 @@ function stepProtected(
   }
 }
 
-function acknowledged(
-  state: ProtectedState,
-  number: Epoch,
-  epochsInFlightMax: number,
+/**
+ * Nothing is decided here: a backup that goes on created a term, which supersedes this side; to go
+ * on here after all takes a term too, because the backup's answer may be lost or late.
+ */
+function stepHandingOver(
+  state: PrimaryState & { name: 'handing-over' },
+  event: PrimaryEvent,
+  onBackupLost: BackupLossPolicy,
 ): PrimaryStep {
-  const acked = number;
-  const next = checkpointIfPossible({ ...state, acked }, epochsInFlightMax);
+  switch (event.kind) {
+    case 'acked': {
+      const { session, epoch: last } = state;
+      if (event.session !== session || event.epoch !== last || state.acked) {
+        return { state, effects: [] };
+      }
+      return {
+        state: { ...state, acked: true },
+        effects: [
+          { kind: 'release-output', epoch: last },
+          { kind: 'hand-over', session, epoch: last },
+        ],
+      };
+    }
+    case 'handover-failed':
+    case 'broken':
+      return breakSession(state, event, onBackupLost);
+    default:
+      return ignoreStale(state, event);
+  }
+}
+
+function acknowledged(state: ProtectedState, acked: Epoch, inFlightMax: number): PrimaryStep {
+  const next = checkpointIfPossible({ ...state, acked }, inFlightMax);
   return { ...next, effects: [{ kind: 'release-output', epoch: acked }, ...next.effects] };
 }
 
-function checkpointIfPossible(state: ProtectedState, epochsInFlightMax: number): PrimaryStep {
-  const possible = state.due && !state.busy && state.captured - state.acked < epochsInFlightMax;
-  if (!possible) return { state, effects: [] };
+function checkpointIfPossible(state: ProtectedState, inFlightMax: number): PrimaryStep {
+  const { session, busy, due, switchover } = state;
+  const inFlight = state.captured - state.acked;
   const captured = epoch(state.captured + 1);
+  if (switchover === 'last') {
+    // Nothing else may be under way: the guest stands still until this one is acknowledged.
+    if (busy || inFlight > 0) return { state, effects: [] };
+    return {
+      state: { name: 'handing-over', session, epoch: captured, acked: false },
+      effects: [{ kind: 'last-checkpoint', session, epoch: captured }],
+    };
+  }
+  if (!due || busy || inFlight >= inFlightMax) return { state, effects: [] };
+  const next = switchover === 'one-more' ? 'last' : 'no';
   return {
-    state: { ...state, captured, busy: true, due: false },
-    effects: [
-      { kind: 'start-interval' },
-      { kind: 'checkpoint', session: state.session, epoch: captured },
-    ],
+    state: { ...state, captured, busy: true, due: false, switchover: next },
+    effects: [{ kind: 'start-interval' }, { kind: 'checkpoint', session, epoch: captured }],
   };
 }
 
 function breakSession(
   state: PrimaryState & { session: SessionId },
-  event: PrimaryEvent & { kind: 'broken' },
+  event: PrimaryEvent & { kind: 'broken' | 'handover-failed' },
   policy: BackupLossPolicy,
 ): PrimaryStep {
   if (event.session !== state.session) return { state, effects: [] };
@@ -376,6 +320,8 @@ const staleKinds = new Set<PrimaryEvent['kind']>([
   'published',
   'acked',
   'broken',
+  'switchover',
+  'handover-failed',
 ]);
 
 function ignoreStale(state: PrimaryState, event: PrimaryEvent): PrimaryStep {

@@ -1,4 +1,4 @@
-import type { PrimaryEffect, PrimaryState, PrimaryStep } from './machine.ts';
+import type { PrimaryEffect, PrimaryState, PrimaryStep } from './protocol.ts';
 
 /**
  * What an operator may ask of a primary, as steps of its state machine. Each is asked only when
@@ -17,7 +17,7 @@ export function pause(state: PrimaryState): PrimaryStep {
   if ('session' in state) {
     effects.push({ kind: 'close-session', session: state.session, cause: 'paused' });
   }
-  if (state.name !== 'protected') effects.push(...endWait(state));
+  if ('waits' in state) effects.push(...endWait(state));
   // In a solo term of ours, what the last checkpoint began to hold need not wait for another.
   if (state.name === 'joining' || state.name === 'synchronising') {
     effects.push({ kind: 'free-output' });

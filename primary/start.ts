@@ -59,7 +59,7 @@ async function runOpened(
   const links = await linkAgent(config, emit, stop, undo);
   const { agentId, transport, claims, host, onWarning, progress: cell } = links;
   const opened = await openGuest(toGuestConfig(config.guest), claims, host, emit, stop);
-  if ('by' in opened) return { kind: 'superseded', by: opened.by };
+  if ('by' in opened) return { kind: 'superseded', by: opened.by, planned: false };
   const { guest, fresh } = opened;
   undo.defer(() => guest.detach());
   const { tracker, why } = chooseTracker(config.tracker, guest.tracked, await scanDigester(config));

@@ -79,16 +79,17 @@ export class TermHolder {
 
   /**
    * A guest that is left alone must not be taken over, also if nobody hears that this side stands
-   * down: the record says so. Throws `E_LEFT_PROTECTED` where the arbiter is away.
+   * down: the record says so. True if this side holds the highest term. Throws `E_LEFT_PROTECTED`
+   * where the arbiter is away.
    */
-  async leaveProtection(): Promise<void> {
-    if (this.#mode !== 'protected') return;
+  async leaveProtection(): Promise<boolean> {
+    if (this.#mode !== 'protected') return true;
     const { guest, clock } = this.#parts;
     const patience = new AbortController();
     const late = new Error(`no answer within ${leaveTimeoutMs} ms`);
     const callOff = clock.after(leaveTimeoutMs, () => patience.abort(late));
     try {
-      await this.claim({ mode: 'solo', keepsPause: false }, patience.signal);
+      return (await this.claim({ mode: 'solo', keepsPause: false }, patience.signal)).won;
     } catch (cause) {
       throw new UnderstudyError('E_LEFT_PROTECTED', `${guest} was left in a protected term`, {
         hint: 'Its backup may take it over if it does not hear of this: stop it, or the guest.',

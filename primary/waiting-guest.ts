@@ -12,11 +12,25 @@ export class WaitingGuest implements Guest {
   readonly directIoMark?: () => Promise<DirectIoMark>;
   #waits = false;
   /** Between `pause` and `resume`: it must not run, whatever else is wanted. */
-  #isPaused = false;
+  #isPaused: boolean;
+  #hasRun: boolean;
 
-  constructor(guest: Guest) {
+  /** `held`: it was just started, and its vCPUs wait for the right to run. */
+  constructor(guest: Guest, held: boolean) {
     this.#guest = guest;
     if (guest.directIoMark !== undefined) this.directIoMark = guest.directIoMark.bind(guest);
+    this.#isPaused = held;
+    this.#hasRun = !held;
+  }
+
+  /** False for a guest that was started by us and has not been let run yet. */
+  get hasRun(): boolean {
+    return this.#hasRun;
+  }
+
+  /** It may run: one that was held, or paused to be handed over, goes on. */
+  async letRun(): Promise<void> {
+    if (this.#isPaused) await this.resume();
   }
 
   get name(): GuestName {
@@ -56,6 +70,7 @@ export class WaitingGuest implements Guest {
 
   async resume(): Promise<void> {
     this.#isPaused = false;
+    this.#hasRun = true;
     if (!this.#waits) await this.#guest.resume();
   }
 

@@ -58,6 +58,12 @@ export const bounds = Object.freeze({
   /** Live rounds before one pause: each takes off a good part of what the last one left. */
   liveRoundsMax: 8,
 
+  // Planned switchover.
+  /** How long a backup may take to verify its RAM before it says that it is ready. */
+  switchoverReadyMs: 60_000,
+  /** From the pause of the guest: after so long the primary tries to go on itself. */
+  handoverMs: 3000,
+
   // Acknowledgements.
   /** A backup says its newest one again after so long. */
   ackRepeatMs: 200,

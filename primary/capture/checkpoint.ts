@@ -22,6 +22,8 @@ export interface CheckpointOptions {
   readonly withBaseline: boolean;
   /** Encodes and sends a full buffer in the pause, because more pages are dirty than fit. */
   readonly drain: (count: number) => Promise<void>;
+  /** The guest is handed over at this checkpoint: it stays paused. Not where it fails. */
+  readonly staysPaused?: boolean;
   /** Called at the end of the pause: whatever the guest has said by then belongs to it. */
   readonly beforeResume?: () => void;
   /** Sees what the last scan found, after the pause; `written` is forgotten next. */
@@ -71,7 +73,7 @@ export async function takeCheckpoint(options: CheckpointOptions): Promise<Checkp
     const deviceState = await deviceSaved;
     const savedAtMs = clock.nowMs();
     options.beforeResume?.();
-    await guest.resume();
+    if (options.staysPaused !== true) await guest.resume();
     const resumedAtMs = clock.nowMs();
     // All of them have reached the slots or the stream: the books start anew.
     options.beforeForget?.(scanned, scannedAtMs - scanStartMs);

@@ -3,7 +3,7 @@ import type { PageDigester } from '../../shared/codec/page-digester.ts';
 import { regionCountOf } from '../../shared/codec/region-digest.ts';
 import { isUnderstudyError, UnderstudyError } from '../../shared/errors.ts';
 import type { Guest } from '../../shared/guest/guest.ts';
-import { type Epoch, epoch, type SessionId, type Term } from '../../shared/ids.ts';
+import { type Epoch, epoch, type Term } from '../../shared/ids.ts';
 import type { EmitEvent } from '../../shared/observe/events.ts';
 import type { About, ControlChannel } from '../../shared/transport/control-channel.ts';
 import type { StreamSender } from '../../shared/transport/stream-sender.ts';
@@ -18,14 +18,6 @@ import { EpochPublisher } from './epoch-publisher.ts';
 import { breathe, findDifferingPages, indexMemory, type PeerDigests } from './level.ts';
 import { MemoryAudit } from './memory-audit.ts';
 import { ReplicaComparison } from './replica-comparison.ts';
-
-/** A session that was agreed on. */
-export interface OpenSession {
-  readonly id: SessionId;
-  readonly secret: Uint8Array;
-  /** Undefined until its first task. */
-  readonly session: Session | undefined;
-}
 
 export interface SessionParts {
   readonly about: About;
@@ -139,13 +131,16 @@ export class Session {
     return first;
   }
 
-  /** Takes checkpoint `number` and publishes it. Returns once everything is in the stream. */
-  async checkpoint(number: Epoch): Promise<void> {
+  /**
+   * Takes checkpoint `number` and publishes it. Returns once everything is in the stream.
+   * `staysPaused`: the guest is to go on elsewhere, or here when that fails.
+   */
+  async checkpoint(number: Epoch, options: { readonly staysPaused?: boolean } = {}): Promise<void> {
     const { verifyEveryEpochs, clock } = this.#parts;
     const verifies = verifyEveryEpochs > 0 && number % verifyEveryEpochs === 0;
     if (verifies) this.#comparison.begin(number);
     await this.#publisher.begin(number, 'delta', epoch(number - 1));
-    await this.#closeEpoch(number);
+    await this.#closeEpoch(number, options.staysPaused);
     if (verifies) this.#audit.begin(number, clock.nowMs());
     await breathe(this.#parts.clock, this.#closed.signal);
     this.#auditSlice();
@@ -178,7 +173,7 @@ export class Session {
   }
 
   /** Live rounds, the paused part, and all that follows it: returns the epoch's wire bytes. */
-  async #closeEpoch(number: Epoch): Promise<number> {
+  async #closeEpoch(number: Epoch, staysPaused = false): Promise<number> {
     const { guest, clock, emit, baselineEveryEpochs, output } = this.#parts;
     const { signal } = this.#closed;
     const written = this.#written;
@@ -192,7 +187,7 @@ export class Session {
     let dirtyPages = 0;
     let live: LiveResult = { rounds: 0, pages: 0 };
     const checkpoint = await takeCheckpoint({
-      ...{ guest, clock, written, slots: this.#slots },
+      ...{ guest, clock, written, slots: this.#slots, staysPaused },
       ...(directIoBefore === undefined ? {} : { directIoBefore }),
       withBaseline: this.#baselineDue || periodic,
       drain: (count) => this.#drain(count),

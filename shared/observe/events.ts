@@ -84,6 +84,8 @@ export interface TakeoverDone {
   epoch: Epoch;
   session: SessionId;
   term: Term;
+  /** A switchover: the primary had paused the guest and asked for it. */
+  planned: boolean;
   /** Root digest that the primary gave for this epoch, 16 hex digits. */
   ramDigestExpected: string;
   /** Root digest of the whole RAM file just before the guest ran on; null if not computed. */

@@ -78,7 +78,39 @@ export interface StandDown {
   readonly reason: string;
 }
 
-export type ControlMessage = Hello | Welcome | Refuse | Ack | Resync | StandDown;
+/** Primary → backup: could it go on with the guest, if it were handed over now? */
+export interface SwitchoverRequest {
+  readonly kind: 'switchover-request';
+}
+
+/** Backup → primary: it holds the session's epochs, its RAM is verified, its standby waits. */
+export interface SwitchoverReady {
+  readonly kind: 'switchover-ready';
+}
+
+/** Primary → backup: the guest stands still at the header's epoch; claim a term and go on. */
+export interface HandOver {
+  readonly kind: 'hand-over';
+  readonly epoch: Epoch;
+}
+
+/** Backup → primary: the guest goes on here. */
+export interface HandedOver {
+  readonly kind: 'handed-over';
+  readonly epoch: Epoch;
+}
+
+export type ControlMessage =
+  | Hello
+  | Welcome
+  | Refuse
+  | Ack
+  | Resync
+  | StandDown
+  | SwitchoverRequest
+  | SwitchoverReady
+  | HandOver
+  | HandedOver;
 
 export function encodeControlBody(message: ControlMessage): Uint8Array {
   // The kind and the epoch are in the header: what is said once can't contradict itself.
@@ -118,6 +150,12 @@ export function decodeControlBody(
     }
     case 'stand-down':
       return { kind, agent: fields.hex('agent', 16), reason: fields.text('reason') };
+    case 'switchover-request':
+    case 'switchover-ready':
+      return { kind };
+    case 'hand-over':
+    case 'handed-over':
+      return { kind, epoch: epochOfFrame };
   }
 }
 

@@ -32,6 +32,10 @@ export const frameKindCodes = {
   verify: 43,
   'input-log': 44,
   'input-logged': 45,
+  'switchover-request': 46,
+  'switchover-ready': 47,
+  'hand-over': 48,
+  'handed-over': 49,
 
   heartbeat: 64,
 } as const;

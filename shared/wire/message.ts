@@ -45,6 +45,10 @@ export function encodeBody(message: Message): Uint8Array[] {
     case 'ack':
     case 'resync':
     case 'stand-down':
+    case 'switchover-request':
+    case 'switchover-ready':
+    case 'hand-over':
+    case 'handed-over':
       return [encodeControlBody(message)];
     case 'region-digests-request':
     case 'region-digests':
@@ -81,6 +85,10 @@ export function decodeMessage(frame: Pick<Frame, 'kind' | 'epoch' | 'body'>): Me
     case 'ack':
     case 'resync':
     case 'stand-down':
+    case 'switchover-request':
+    case 'switchover-ready':
+    case 'hand-over':
+    case 'handed-over':
       return decodeControlBody(kind, about, body);
     case 'region-digests-request':
     case 'region-digests':

@@ -151,6 +151,29 @@ test('an agent asked to stop in a takeover ends after the guest runs, not before
   t.is(state.name, 'stopped');
 });
 
+test('a guest that is handed over is loaded before the claim, and given back if that fails', (t) => {
+  const handOver: BackupEvent = { kind: 'hand-over', session, epoch: epoch(7) };
+  const won = run([hello, committed, handOver, { kind: 'prepared' }, { kind: 'claim-won' }]);
+  t.deepEqual(won.kinds.slice(-3), ['prepare-guest', 'claim', 'resume-guest']);
+  for (const failure of [
+    [{ kind: 'prepare-failed', code: 'E_X' }],
+    [{ kind: 'prepared' }, { kind: 'claim-lost', holder: 'p' }],
+  ] satisfies BackupEvent[][]) {
+    const lost = run([hello, committed, handOver, ...failure]);
+    t.is(lost.state.name, 'waiting');
+    t.deepEqual(lost.kinds.slice(-3), ['discard-prepared', 'refuse-handover', 'ask-new-session']);
+  }
+});
+
+test('a handover of another epoch, or before this side is level, is refused', (t) => {
+  const early: BackupEvent = { kind: 'hand-over', session, epoch: epoch(6) };
+  for (const before of [[], [hello], [hello, committed]]) {
+    const { kinds, state } = run([...before, early]);
+    t.is(kinds.at(-1), 'refuse-handover');
+    t.not(state.name, 'taking-over');
+  }
+});
+
 test('in any order of events the guest runs at most once, and only after a won claim', (t) => {
   const anEvent = fc.constantFrom<BackupEvent>(
     hello,
@@ -161,6 +184,9 @@ test('in any order of events the guest runs at most once, and only after a won c
     { kind: 'stood-down', agent: 'a', reason: 'x' },
     { kind: 'peer-silent' },
     { kind: 'claim-lost', holder: 'p' },
+    { kind: 'hand-over', session, epoch: epoch(7) },
+    { kind: 'prepared' },
+    { kind: 'prepare-failed', code: 'E_X' },
   );
   fc.assert(
     fc.property(fc.array(anEvent, { maxLength: 40 }), (events) => {

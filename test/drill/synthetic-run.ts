@@ -35,6 +35,7 @@ export function syntheticRun(epochCount: number): RunEvents {
   const killedAtMs = 1000 + epochCount * 100 + 50;
   const takeover: TimedEvent = {
     kind: 'takeover',
+    planned: false,
     epoch: epoch(epochCount),
     session,
     term: term(2),

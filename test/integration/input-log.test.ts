@@ -16,7 +16,7 @@ test('what clients were told is told again to the guest: all input behind it sur
     delayMsMax: 3,
   });
   const inputLog = new InputLog(2 ** 22, ({ code }) => t.log(code));
-  const backup = await startBackup(t, bus, tmpfsFolder(t), undefined, inputLog);
+  const backup = await startBackup(t, bus, tmpfsFolder(t), undefined, { inputLog });
   const answered: number[] = [];
   const held = new HeldOutput({
     ...{ mode: 'commit', clock: monotonicClock },

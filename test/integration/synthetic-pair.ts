@@ -14,6 +14,7 @@ import { MemoryTerms } from '../../shared/arbiter/memory-arbiter.ts';
 import { TermClaims } from '../../shared/arbiter/term-claims.ts';
 import { monotonicClock } from '../../shared/clock.ts';
 import { PageDigester } from '../../shared/codec/page-digester.ts';
+import { UnderstudyError } from '../../shared/errors.ts';
 import { SyntheticGuest } from '../../shared/guest/synthetic-guest.ts';
 import { SyntheticMemory } from '../../shared/guest/synthetic-memory.ts';
 import { SyntheticStandby } from '../../shared/guest/synthetic-standby.ts';
@@ -199,6 +200,7 @@ export function startPrimary(
 }
 
 export interface RunningBackup {
+  readonly transport: MemoryTransport;
   readonly store: ReplicaStore;
   readonly memory: SyntheticMemory;
   readonly standby: SyntheticStandby;
@@ -213,7 +215,7 @@ export async function startBackup(
   bus: MemoryBus,
   folder: string,
   kept?: SyntheticMemory,
-  inputLog?: InputLog,
+  options: { readonly loadFails?: boolean; readonly inputLog?: InputLog } = {},
 ): Promise<RunningBackup> {
   const memory = kept ?? new SyntheticMemory(memoryBytes);
   const store = await ReplicaStore.open({
@@ -226,17 +228,23 @@ export async function startBackup(
   const watch = new ManualWatch();
   const stop = new AbortController();
   const { description } = new SyntheticGuest({ name: guestName, memoryBytes, seed: 1 });
-  const standby = new SyntheticStandby(description, memory);
+  const standbys: SyntheticStandby[] = [];
   const warm = await WarmStandby.start(
-    async () => Object.assign(standby, { pid: 0 }),
+    async () => {
+      const standby = new SyntheticStandby(description, memory);
+      if (options.loadFails === true) standby.load = loadFails;
+      standbys.push(standby);
+      return Object.assign(standby, { pid: standbys.length });
+    },
     monotonicClock,
     events.emit,
   );
+  const transport = bus.connect();
   const result = new BackupAgent({
     guestName,
     store,
     standby: warm,
-    transport: bus.connect(),
+    transport,
     clock: monotonicClock,
     emit: events.emit,
     agentId: '00000000000000b1',
@@ -245,7 +253,7 @@ export async function startBackup(
     network: { connect: () => {} },
     peer: watch,
     claims: claimsOf(bus, hosts.backup),
-    ...(inputLog === undefined ? {} : { inputLog }),
+    ...(options.inputLog === undefined ? {} : { inputLog: options.inputLog }),
   }).run(stop.signal);
   result.catch(() => {}).finally(() => store.close());
   const end = async () => {
@@ -253,7 +261,16 @@ export async function startBackup(
     return await result;
   };
   t.teardown(end);
-  return { store, memory, standby, events, watch, result, stop: end };
+  return {
+    ...{ transport, store, memory, events, watch, result, stop: end },
+    get standby() {
+      return standbys.at(-1)!;
+    },
+  };
+}
+
+async function loadFails(): Promise<void> {
+  throw new UnderstudyError('E_STANDBY_LOAD', 'the standby refuses the state', { hint: 'A test.' });
 }
 
 const hosts = { primary: '00000000000000f1', backup: '00000000000000f2' };

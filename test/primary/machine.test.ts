@@ -144,9 +144,45 @@ test('an acknowledgement of an epoch that was never captured is a broken invaria
   });
 });
 
+test('a switchover takes one more checkpoint, then the last one, and asks once that is acknowledged', (t) => {
+  const asked = run([...toProtected, { kind: 'switchover' }]);
+  t.is(asked.kinds.at(-1), 'checkpoint');
+  const early = run([{ kind: 'acked', session, epoch: epoch(2) }], asked.state);
+  t.false(early.kinds.includes('last-checkpoint'), 'the one more is still being published');
+  const paused = run([{ kind: 'published', session, epoch: epoch(2) }], early.state);
+  t.is(paused.state.name, 'handing-over');
+  t.deepEqual(paused.effects, [{ kind: 'last-checkpoint', session, epoch: epoch(3) }]);
+  const acked: PrimaryEvent = { kind: 'acked', session, epoch: epoch(3) };
+  const handed = run([acked, acked, { kind: 'interval-passed' }], paused.state);
+  t.deepEqual(handed.effects, [
+    { kind: 'release-output', epoch: epoch(3) },
+    { kind: 'hand-over', session, epoch: epoch(3) },
+  ]);
+  const over = run([{ kind: 'superseded', by: 'b' }], handed.state);
+  t.true(over.state.name === 'stopped' && over.state.outcome.kind === 'superseded');
+  t.deepEqual(over.kinds, ['drop-output', 'close-session', 'stop-guest', 'finish']);
+});
+
+test('a handover that fails takes a term before the guest goes on here', (t) => {
+  const { state } = run([
+    ...toProtected,
+    { kind: 'switchover' },
+    { kind: 'published', session, epoch: epoch(2) },
+    { kind: 'acked', session, epoch: epoch(2) },
+    { kind: 'acked', session, epoch: epoch(3) },
+  ]);
+  for (const kind of ['handover-failed', 'broken'] as const) {
+    const failed = run([{ kind, session, cause: 'no answer' }], state);
+    t.deepEqual(failed.kinds, ['close-session', 'claim-solo']);
+    t.deepEqual(run([solo], failed.state).kinds, ['free-output', 'greet']);
+  }
+});
+
 test('in any order of events flight is bounded and output is free in solo terms only', (t) => {
   const anEvent: fc.Arbitrary<PrimaryEvent> = fc.oneof(
     fc.constant<PrimaryEvent>({ kind: 'interval-passed' }),
+    fc.constant<PrimaryEvent>({ kind: 'switchover' }),
+    fc.constant<PrimaryEvent>({ kind: 'handover-failed', session, cause: 'x' }),
     fc.constantFrom<PrimaryEvent>(solo, enrolled, paused),
     fc.constantFrom('pause', 'resume').map((kind): PrimaryEvent => ({ kind })),
     fc.constantFrom(session, other).map((s): PrimaryEvent => ({ kind: 'welcomed', session: s })),

@@ -8,6 +8,6 @@ const newGuest = () =>
 
 test('direct I/O is counted through a guest that may wait, and only where it can be', async (t) => {
   const counted = Object.assign(newGuest(), { directIoMark: async () => 7 });
-  t.is(await new WaitingGuest(counted).directIoMark?.(), 7);
-  t.is(new WaitingGuest(newGuest()).directIoMark, undefined);
+  t.is(await new WaitingGuest(counted, false).directIoMark?.(), 7);
+  t.is(new WaitingGuest(newGuest(), false).directIoMark, undefined);
 });

@@ -83,6 +83,10 @@ const messages: { [Kind in FrameKind]: Message & { kind: Kind } } = {
     count: 256,
   },
   'page-digests': { kind: 'page-digests', epoch: epoch(42), first: 256, digests },
+  'switchover-request': { kind: 'switchover-request' },
+  'switchover-ready': { kind: 'switchover-ready' },
+  'hand-over': { kind: 'hand-over', epoch: epoch(42) },
+  'handed-over': { kind: 'handed-over', epoch: epoch(42) },
   'verify-request': { kind: 'verify-request', epoch: epoch(42) },
   verify: { kind: 'verify', epoch: epoch(42), root: 0x1122334455667788n, first: 0, digests },
   'input-log': {

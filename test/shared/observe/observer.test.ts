@@ -54,6 +54,7 @@ const epochEvent = (number: number, pauseMs: number): AgentEvent => ({
 
 const takeoverEvent: AgentEvent = {
   kind: 'takeover',
+  planned: false,
   epoch: epoch(29),
   session: sessionId('0123456789abcdef'),
   term: term(2),

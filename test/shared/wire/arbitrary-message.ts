@@ -90,6 +90,13 @@ export function anyMessage(): fc.Arbitrary<Message> {
       first: u32,
       digests,
     }),
+    fc.record({
+      kind: fc.constantFrom('switchover-request' as const, 'switchover-ready' as const),
+    }),
+    fc.record({
+      kind: fc.constantFrom('hand-over' as const, 'handed-over' as const),
+      epoch: anEpoch,
+    }),
     fc.record({ kind: fc.constant('verify-request' as const), epoch: anEpoch }),
     fc.record({
       kind: fc.constant('verify' as const),

@@ -1,0 +1,60 @@
+import type { Clock } from '../shared/clock.ts';
+import type { Guest } from '../shared/guest/guest.ts';
+import type { TakeoverDone } from '../shared/observe/events.ts';
+import type { ReplicaStore } from './store/replica-store.ts';
+import {
+  type PreparedTakeover,
+  prepareTakeover,
+  type ResumeParts,
+  resumePrepared,
+} from './takeover.ts';
+import type { WarmStandby } from './warm-standby.ts';
+
+export interface ResumptionParts {
+  readonly store: ReplicaStore;
+  readonly standby: WarmStandby;
+  readonly clock: Clock;
+  readonly settings: { readonly verifyAtTakeover: 'full' | 'recorded' };
+}
+
+/**
+ * The copy that is to go on here. A planned one is prepared before the term is won, so that it can
+ * still be given back; one whose primary died is prepared when it is.
+ */
+export class Resumption {
+  readonly #parts: ResumptionParts;
+  #prepared: PreparedTakeover | undefined;
+
+  constructor(parts: ResumptionParts) {
+    this.#parts = parts;
+  }
+
+  /** Throws as `prepareTakeover`. */
+  async prepare(): Promise<void> {
+    // The primary had RAM verified before it paused the guest; what came since checks itself.
+    this.#prepared = await prepareTakeover({ ...this.#parts, verifyAtTakeover: 'recorded' });
+  }
+
+  /** Throws as `prepareTakeover`, and what the standby throws. */
+  async resume(
+    times: Pick<ResumeParts, 'term' | 'lastHeardAtMs' | 'noticedAtMs'>,
+  ): Promise<{ readonly guest: Guest; readonly done: TakeoverDone }> {
+    const { clock, settings } = this.#parts;
+    const { verifyAtTakeover } = settings;
+    const planned = this.#prepared !== undefined;
+    this.#prepared ??= await prepareTakeover({ ...this.#parts, verifyAtTakeover });
+    const { noticedAtMs } = times;
+    const lastHeardAtMs = planned ? noticedAtMs : times.lastHeardAtMs;
+    return await resumePrepared(this.#prepared, { ...times, lastHeardAtMs, clock, planned });
+  }
+
+  /** The guest goes on where it was: RAM here is still the epoch's, or the store says otherwise. */
+  async discard(): Promise<void> {
+    const { store, standby } = this.#parts;
+    const taken = this.#prepared?.standby ?? (await standby.take().catch(() => undefined));
+    this.#prepared = undefined;
+    await taken?.discard();
+    standby.renew();
+    if (store.takenOver() !== null) await store.reclaim();
+  }
+}

@@ -1,0 +1,68 @@
+import type { UnderstudyError } from '../../shared/errors.ts';
+import type { Guest } from '../../shared/guest/guest.ts';
+import type { SessionId, Term } from '../../shared/ids.ts';
+import type { About, ControlChannel } from '../../shared/transport/control-channel.ts';
+import { defaultSendLimits } from '../../shared/transport/send-window.ts';
+import { StreamSender } from '../../shared/transport/stream-sender.ts';
+import { subjectsOf } from '../../shared/transport/subjects.ts';
+import { guestHash, sessionBits } from '../../shared/wire/frame.ts';
+import type { PrimaryParts } from '../parts.ts';
+import { Session, sessionClosed } from './session.ts';
+
+/** What a backup has agreed to. */
+export interface AgreedSession {
+  readonly id: SessionId;
+  readonly secret: Uint8Array;
+  /** Undefined until its first task. */
+  readonly session: Session | undefined;
+}
+
+export interface OpenSessionOptions {
+  readonly guest: Guest;
+  readonly about: About;
+  readonly secret: Uint8Array;
+  readonly control: ControlChannel;
+  /** The term may have changed while the kernels were made ready. */
+  readonly term: () => Term;
+  /** False once the agreement is void. */
+  isWanted(): boolean;
+  /** The session can't go on. */
+  onBroken(error: UnderstudyError): void;
+  onWarning(error: UnderstudyError): void;
+}
+
+/** A session with fresh kernels and a stream of its own. */
+export async function openSession(
+  parts: PrimaryParts,
+  options: OpenSessionOptions,
+): Promise<Session> {
+  const { tracker, transport, clock, emit, settings, output } = parts;
+  const { guest, about, control } = options;
+  const { encoder, digester } = await parts.openCodec(options.secret);
+  // Closed meanwhile: it must not come back to life, or the agent would wait for its end.
+  if (!options.isWanted()) throw sessionClosed('it ended while it was being opened');
+  const subjects = subjectsOf(guest.name);
+  const sender = new StreamSender({
+    transport,
+    dataSubject: subjects.data,
+    creditSubject: subjects.credit,
+    guest: guestHash(guest.name),
+    session: sessionBits(about.session),
+    term: options.term(),
+    clock,
+    limits: { ...defaultSendLimits, windowBytes: settings.windowBytes },
+    onBroken: (error) => options.onBroken(error),
+    onStalled: (error) => {
+      if (error !== undefined) options.onWarning(error);
+    },
+  });
+  const { baselineEveryEpochs, verifyEveryEpochs, liveRounds } = settings;
+  return new Session({
+    ...{ about, guest, tracker, encoder, digester, sender, control, clock, emit, output },
+    ...{ baselineEveryEpochs, verifyEveryEpochs, liveRounds },
+    onFailed: (error) => {
+      options.onWarning(error);
+      options.onBroken(error);
+    },
+  });
+}

@@ -1,0 +1,90 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import test from 'ava';
+import type { SyntheticGuest } from '../../shared/guest/synthetic-guest.ts';
+import { MemoryBus } from '../../shared/transport/memory-bus.ts';
+import { startBackup, startPrimary, tmpfsFolder } from './synthetic-pair.ts';
+
+test('a switchover resumes the very epoch at which the guest was paused, by a new term', async (t) => {
+  const bus = new MemoryBus({ seed: 31, time: 'real' });
+  const backup = await startBackup(t, bus, tmpfsFolder(t));
+  const primary = startPrimary(t, bus);
+  await primary.events.find('ack', ({ epoch }) => epoch >= 5);
+  await primary.agent.switchOver();
+  const done = await backup.events.find('takeover');
+  t.true(done.planned);
+  const epochs = primary.events.events.filter((event) => event.kind === 'epoch');
+  t.is(epochs.at(-1)!.epoch, done.epoch, 'nothing is replayed');
+  const outcome = await primary.outcome;
+  t.true(outcome.kind === 'superseded' && outcome.planned);
+  t.false(primary.guest.isRunning);
+  const { guest } = await backup.result;
+  t.is(
+    (guest as SyntheticGuest).counter,
+    primary.guest.counter,
+    'the guest lost and gained nothing',
+  );
+  t.deepEqual(
+    backup.events.events.filter((event) => event.kind === 'term').map(({ mode }) => mode),
+    ['solo'],
+  );
+});
+
+test('a backup that is not level refuses, and nothing is paused', async (t) => {
+  const bus = new MemoryBus({ seed: 32, time: 'real' });
+  const primary = startPrimary(t, bus);
+  await primary.events.find('state', ({ to }) => to === 'joining');
+  await t.throwsAsync(primary.agent.switchOver(), { code: 'E_SWITCHOVER_REFUSED' });
+  t.true(primary.guest.isRunning);
+});
+
+test('a standby that fails to load costs a moment: the guest goes on where it was', async (t) => {
+  const bus = new MemoryBus({ seed: 33, time: 'real' });
+  const backup = await startBackup(t, bus, tmpfsFolder(t), undefined, { loadFails: true });
+  const primary = startPrimary(t, bus);
+  await primary.events.find('ack', ({ epoch }) => epoch >= 5);
+  const from = primary.events.events.length;
+  await t.throwsAsync(primary.agent.switchOver(), { code: 'E_SWITCHOVER_ROLLED_BACK' });
+  await primary.events.find('term', ({ mode }) => mode === 'solo', from);
+  const { counter } = primary.guest;
+  await primary.events.find('state', ({ to }) => to === 'protected', from);
+  t.true(primary.guest.isRunning);
+  t.true(primary.guest.counter > counter);
+  t.is(backup.events.events.filter((event) => event.kind === 'takeover').length, 0);
+  t.true(
+    backup.events.events.filter((event) => event.kind === 'standby').length >= 2,
+    'a fresh one',
+  );
+});
+
+test('a backup that dies during a switchover leaves the guest where it was', async (t) => {
+  const bus = new MemoryBus({ seed: 34, time: 'real', delayMsMin: 5, delayMsMax: 20 });
+  const backup = await startBackup(t, bus, tmpfsFolder(t));
+  const primary = startPrimary(t, bus);
+  await primary.events.find('ack', ({ epoch }) => epoch >= 5);
+  const refused = t.throwsAsync(primary.agent.switchOver(), { code: 'E_SWITCHOVER_ROLLED_BACK' });
+  await primary.events.find('state', ({ to }) => to === 'handing-over');
+  // Before it can acknowledge the last epoch.
+  backup.transport.disconnect();
+  await refused;
+  await primary.events.find('state', ({ from, to }) => from === 'claiming' && to === 'joining');
+  const { counter } = primary.guest;
+  const deadline = performance.now() + 30_000;
+  while (primary.guest.counter <= counter && performance.now() < deadline) await sleep(10);
+  t.true(primary.guest.counter > counter);
+  t.is(backup.events.events.filter((event) => event.kind === 'takeover').length, 0);
+});
+
+test('an agent that is stopped in the middle of a switchover leaves one copy running', async (t) => {
+  const bus = new MemoryBus({ seed: 35, time: 'real', delayMsMin: 5, delayMsMax: 20 });
+  const backup = await startBackup(t, bus, tmpfsFolder(t));
+  const primary = startPrimary(t, bus);
+  await primary.events.find('ack', ({ epoch }) => epoch >= 5);
+  const over = primary.agent.switchOver().catch(() => {});
+  await primary.events.find('state', ({ to }) => to === 'handing-over');
+  await primary.stop();
+  await over;
+  // Whoever's claim came second has read so; give it its time.
+  await Promise.race([backup.result, sleep(1000)]);
+  const tookOver = backup.events.events.some((event) => event.kind === 'takeover');
+  t.is(primary.guest.isRunning, !tookOver);
+});

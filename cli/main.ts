@@ -79,16 +79,22 @@ function versionText(): string {
   return String(JSON.parse(readFileSync(packageFile, 'utf8')).version);
 }
 
-function fail(error: unknown): never {
+/** Ends the process with both streams drained: `process.exit` alone cuts off what is unread. */
+function endWith(status: number): void {
+  process.stdout.write('', () => process.stderr.write('', () => process.exit(status)));
+}
+
+function fail(error: unknown): void {
   process.stderr.write(`${describeFailure(error, process.stderr.isTTY === true)}\n`);
-  process.exit(exitCodeOf(error));
+  endWith(exitCodeOf(error));
 }
 
 process.on('uncaughtException', fail);
 // A reader such as `head` may have seen enough: that is no fault.
 process.stdout.on('error', () => process.exit(exitCode.ok));
+process.stderr.on('error', () => process.exit(exitCode.failed));
 try {
-  process.exit(await main(process.argv.slice(2)));
+  endWith(await main(process.argv.slice(2)));
 } catch (error) {
   fail(error);
 }

@@ -1,6 +1,8 @@
 import { type DestinationStream, pino } from 'pino';
 import type { ErrorFields } from '../errors.ts';
 
+type Destination = ReturnType<typeof pino.destination>;
+
 export type LogLevel = 'error' | 'warn' | 'info' | 'debug';
 
 /** What an agent says about itself. The only file that knows pino. */
@@ -9,8 +11,8 @@ export interface Log {
   warn(message: string, fields?: ErrorFields): void;
   info(message: string, fields?: ErrorFields): void;
   debug(message: string, fields?: ErrorFields): void;
-  /** Writes out what is still in memory. */
-  flush(): void;
+  /** Writes out, in order, what is still in memory. Nothing is logged any more. */
+  close(): Promise<void>;
 }
 
 /** One line, for a writer that formats it for people. */
@@ -22,6 +24,8 @@ export interface LogEntry {
 
 /** Beyond this a reader that stopped reading costs lines, and no more memory. */
 const unreadBytesMax = 1024 * 1024;
+/** What a reader that does not read has lost by then is given up. */
+const closeTimeoutMs = 2_000;
 
 /**
  * JSON lines, one an entry, written to `to`: a file descriptor, or a stream in tests. `base` is
@@ -49,7 +53,10 @@ export function createJsonLog(
     warn: (message, fields) => logger.warn(fields ?? {}, message),
     info: (message, fields) => logger.info(fields ?? {}, message),
     debug: (message, fields) => logger.debug(fields ?? {}, message),
-    flush: () => flushStream(stream),
+    close: async () => {
+      logger.level = 'silent';
+      if (stream !== to) await ended(stream as Destination);
+    },
   };
 }
 
@@ -61,14 +68,22 @@ export function createEntryLog(level: LogLevel, write: (entry: LogEntry) => void
     write({ level: own, message, fields: fields ?? {} });
   };
   const methods = { error: at('error'), warn: at('warn'), info: at('info'), debug: at('debug') };
-  return { ...methods, flush: () => {} };
+  return { ...methods, close: async () => {} };
 }
 
-function flushStream(stream: DestinationStream): void {
-  if (!('flushSync' in stream) || typeof stream.flushSync !== 'function') return;
-  try {
-    stream.flushSync();
-  } catch {
-    // The reader is gone, or the descriptor never opened: there is nobody left to tell.
-  }
+/**
+ * A write may be under way in another thread, and `flushSync` would overtake it: lines would
+ * change places. `end` waits for it.
+ */
+function ended(stream: Destination): Promise<void> {
+  return new Promise((resolve) => {
+    const timer = setTimeout(resolve, closeTimeoutMs);
+    const onEnd = (): void => {
+      clearTimeout(timer);
+      resolve();
+    };
+    // On an error the reader is gone: there is nobody left to tell.
+    for (const event of ['close', 'error']) stream.once(event, onEnd);
+    stream.end();
+  });
 }

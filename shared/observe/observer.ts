@@ -33,7 +33,6 @@ const statusEveryMs = 250;
 /** After 3 s without news the status line goes: it would show what is no longer so. */
 const silentCountMax = 12;
 const recordEveryMs = 5_000;
-const writeUnderWayMs = 20;
 
 /** Throws `E_EVENTS_FILE` where the events file can't be opened. */
 export function createObserver(options: ObserverOptions): Observer {
@@ -58,9 +57,7 @@ export function createObserver(options: ObserverOptions): Observer {
     close: async () => {
       stopProgress();
       await file?.close();
-      // A flush would overtake a write that is under way, and lines would change places.
-      await new Promise((resolve) => setTimeout(resolve, writeUnderWayMs));
-      log.flush();
+      await log.close();
     },
   };
 }

@@ -1,9 +1,9 @@
-import { execFileSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, rmSync, statfsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import test from 'ava';
 import { pageBytes } from '../../../shared/ids.ts';
 import { RamFile } from '../../../shared/memory/ram-file.ts';
+import { mountTmpfs } from '../../tmpfs.ts';
 import { ArrayMemory } from './array-memory.ts';
 import { collect, deliver, type ScriptStep, scriptedEpochs } from './scripted-epochs.ts';
 import { newFolder, StoreCase } from './store-case.ts';
@@ -23,7 +23,7 @@ const inFull = process.getuid?.() === 0 ? test : test.skip;
 inFull('with the tmpfs full at any amount of room, the epoch before stays whole', async (t) => {
   const epochs = await collect(scriptedEpochs(31, pageCount, steps));
   const root = mkdtempSync('/dev/shm/understudy-full-');
-  execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=2m', 'none', root]);
+  const unmount = mountTmpfs(root, '2m');
   try {
     let refused = 0;
     let committed = 0;
@@ -63,7 +63,7 @@ inFull('with the tmpfs full at any amount of room, the epoch before stays whole'
     }
     t.true(refused > 3 && committed > 3, `${refused} refused, ${committed} committed`);
   } finally {
-    execFileSync('umount', ['--lazy', root]);
+    unmount();
     rmSync(root, { recursive: true });
   }
 });

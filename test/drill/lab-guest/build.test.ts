@@ -1,9 +1,9 @@
-import { execFileSync } from 'node:child_process';
 import { chmod, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import test, { type ExecutionContext } from 'ava';
 import { buildLabGuest } from '../../../drill/lab-guest/build.ts';
+import { mountTmpfs } from '../../tmpfs.ts';
 
 // PATH is the process's: one after the other.
 const serial = test.serial;
@@ -76,8 +76,7 @@ serial('packages without a kernel are an error', async (t) => {
 
 serial('a cache folder without space is an error before anything is fetched', async (t) => {
   const cacheFolder = await temporaryFolder(t);
-  execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=8m', 'test', cacheFolder]);
-  t.teardown(() => execFileSync('umount', [cacheFolder]));
+  t.teardown(mountTmpfs(cacheFolder, '8m'));
   await withPrograms(t, { 'apt-get': pretendToResolve });
   const error = await failure(t, cacheFolder);
   t.is(error.code, 'E_GUEST_BUILD_SPACE');

@@ -1,10 +1,10 @@
-import { execFileSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, statSync, truncateSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import test from 'ava';
 import { isUnderstudyError } from '../../../shared/errors.ts';
 import { RamFile } from '../../../shared/memory/ram-file.ts';
+import { mountTmpfs } from '../../tmpfs.ts';
 
 const mib = 2 ** 20;
 const gib = 2 ** 30;
@@ -99,8 +99,7 @@ test('what is not a file on a tmpfs is E_MEMORY_FILE', (t) => {
 
 test('a tmpfs without room is E_TMPFS_FULL, ahead and in the middle of writing', (t) => {
   const small = mkdtempSync(join(folder, 'small-'));
-  execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=64k', 'tmpfs', small], { stdio: 'pipe' });
-  t.teardown(() => execFileSync('umount', [small]));
+  t.teardown(mountTmpfs(small, '64k'));
   const error = t.throws(() => RamFile.create(join(small, 'ram'), mib));
   t.true(isUnderstudyError(error, 'E_TMPFS_FULL'));
   const ram = RamFile.create(join(small, 'ram'), 64 * 1024);

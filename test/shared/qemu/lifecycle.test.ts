@@ -1,6 +1,6 @@
-import { execFileSync, spawn } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -11,6 +11,7 @@ import { type GuestConfig, guestPaths } from '../../../shared/qemu/guest-options
 import { identify, isRunning } from '../../../shared/qemu/process-record.ts';
 import { QemuGuest } from '../../../shared/qemu/qemu-guest.ts';
 import { QmpClient } from '../../../shared/qemu/qmp.ts';
+import { mountTmpfs } from '../../tmpfs.ts';
 import { type CounterLab, counterLab, readCounter, waitForCount } from './counter-guest.ts';
 
 function newLab(t: ExecutionContext): CounterLab {
@@ -180,14 +181,8 @@ test('a guest that could not be resumed elsewhere is E_GUEST_UNPROTECTABLE with 
 test('device state that finds no room on the tmpfs is E_TMPFS_FULL, and the guest goes on', async (t) => {
   const lab = newLab(t);
   const memoryFolder = join(lab.config.memoryFolder, 'small');
-  mkdirSync(memoryFolder);
-  execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=40m', 'tmpfs', memoryFolder]);
-  const guest = await QemuGuest.start({ ...lab.config, memoryFolder });
-  t.teardown(async () => {
-    await guest.terminate();
-    await guest.detach();
-    execFileSync('umount', [memoryFolder]);
-  });
+  t.teardown(mountTmpfs(memoryFolder, '40m'));
+  const guest = await started(t, { ...lab.config, memoryFolder });
   await waitForCount(guest.memory, 500);
   await guest.pause();
   const filler = join(memoryFolder, 'filler');

@@ -140,4 +140,9 @@ const notHere = async (): Promise<never> => {
     hint: 'Give the command on the host that runs it; the backup hears of it by itself.',
   });
 };
-const commandsOfBackup: ControlCommands = { pause: notHere, resume: notHere, 'go-on': notHere };
+const commandsOfBackup: ControlCommands = {
+  pause: notHere,
+  resume: notHere,
+  'go-on': notHere,
+  switchover: notHere,
+};

@@ -69,6 +69,17 @@ export const commands: readonly Command[] = [
     load: async () => (await import('./operate-command.ts')).runResume,
   },
   {
+    name: 'switchover',
+    summary: 'Move a protected guest to its backup, which goes on at the very epoch',
+    positionals: [guest],
+    options: { config: ownFile },
+    details: [
+      'On the host that runs the guest, which becomes the backup. Refused, with the reason, where\n' +
+        'the guest is not protected; where a step fails the guest goes on where it was.',
+    ],
+    load: async () => (await import('./operate-command.ts')).runSwitchover,
+  },
+  {
     name: 'go-on',
     summary: 'Let a guest that stands still for want of a backup run without one',
     positionals: [guest],

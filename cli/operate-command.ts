@@ -24,6 +24,11 @@ export const runResume = operation('resume', (guest, changed) =>
     : `${guest} was not paused`,
 );
 
+export const runSwitchover = operation(
+  'switchover',
+  (guest) => `${guest} runs on the other host now; this one is brought level as its backup`,
+);
+
 export const runGoOn = operation(
   'go-on',
   (guest) =>

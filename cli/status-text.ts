@@ -84,8 +84,9 @@ function verifiedRow(status: AgentStatus): string | undefined {
 
 function takeoverRow({ takeover }: AgentStatus): string | undefined {
   if (takeover === null) return undefined;
-  const { at, epoch, totalMs } = takeover;
-  return `here at ${clock(at)}, at epoch ${epoch}, in ${ms(totalMs)}`;
+  const { at, planned, epoch, totalMs } = takeover;
+  const how = planned ? 'by a switchover' : 'because the primary was lost';
+  return `here at ${clock(at)} ${how}, at epoch ${epoch}, in ${ms(totalMs)}`;
 }
 
 function lossRow({ lastLoss }: AgentStatus): string | undefined {

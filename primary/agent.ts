@@ -145,7 +145,7 @@ export class PrimaryAgent {
     this.#state = state;
     if (state.name !== before.name) {
       this.#announce(before, state, event);
-      this.#switchover.moved(before, state, causeOf(event));
+      this.#switchover.moved(before, state, causeOf(event, state));
     }
     for (const effect of effects) {
       const outcome = await this.#execute(effect);
@@ -374,7 +374,7 @@ export class PrimaryAgent {
 
   #announce(before: PrimaryState, state: PrimaryState, event: PrimaryEvent): void {
     const { emit, progress } = this.#parts;
-    const cause = 'waits' in state ? `${causeOf(event)}; the guest waits` : causeOf(event);
+    const cause = causeOf(event, state);
     emit({ kind: 'state', role: 'primary', from: before.name, to: state.name, cause });
     progress.show('waits' in state ? 'held' : activityOf[state.name]);
   }

@@ -1,5 +1,5 @@
 import { UnderstudyError } from '../shared/errors.ts';
-import type { PrimaryEvent } from './machine.ts';
+import type { PrimaryEvent, PrimaryState } from './machine.ts';
 
 /** What heartbeats say of each state. */
 export const activityOf = {
@@ -13,8 +13,13 @@ export const activityOf = {
   stopped: 'leaving',
 } as const;
 
-/** An event in words, for the one line that a transition gets. */
-export function causeOf(event: PrimaryEvent): string {
+/** Why `event` led to the state `to`, for the one line that a transition gets. */
+export function causeOf(event: PrimaryEvent, to: PrimaryState): string {
+  if (to.name === 'handing-over') return 'an operator hands the guest over to the backup';
+  return 'waits' in to ? `${inWords(event)}; the guest waits` : inWords(event);
+}
+
+function inWords(event: PrimaryEvent): string {
   switch (event.kind) {
     case 'broken':
     case 'handover-failed':

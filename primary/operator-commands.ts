@@ -9,6 +9,8 @@ type StateName = PrimaryState['name'];
 export interface Operated {
   readonly stateName: StateName;
   wish(event: 'pause' | 'resume' | 'go-on'): void;
+  /** Throws `E_SWITCHOVER_REFUSED`, `E_SWITCHOVER_ROLLED_BACK`. */
+  switchOver(): Promise<void>;
 }
 
 interface Operation {
@@ -18,7 +20,8 @@ interface Operation {
 
 /**
  * The commands that a primary has for its operator, one at a time: each waits until no term is
- * being claimed, then for what it asked for. A command is a name here, and in `cli/commands.ts`.
+ * being claimed, then for what it asked for. A switchover does not wait for protection: it is
+ * refused. A command is a name here, in `backup/start.ts`, `agent-console.ts` and `cli/commands.ts`.
  */
 export class OperatorCommands {
   readonly #agent: Operated;
@@ -33,6 +36,7 @@ export class OperatorCommands {
     pause: () => this.#inTurn(() => this.#pause()),
     resume: () => this.#inTurn(() => this.#resume()),
     'go-on': () => this.#inTurn(() => this.#goOn()),
+    switchover: () => this.#inTurn(() => this.#switchOver()),
   };
 
   /** Hears every event of the agent. */
@@ -54,11 +58,17 @@ export class OperatorCommands {
     return { changed: true };
   }
 
+  async #switchOver(): Promise<Operation> {
+    if (this.#agent.stateName === 'stopped') throw ended();
+    await this.#agent.switchOver();
+    return { changed: true };
+  }
+
   /** False where it was so already. A wish that met another change is made again. */
   async #reach(wish: 'pause' | 'resume', isReached: (name: StateName) => boolean) {
     for (let isWished = false; ; isWished = true) {
       let name = this.#agent.stateName;
-      for (; name === 'claiming'; name = this.#agent.stateName) await this.#change();
+      for (; isBetween(name); name = this.#agent.stateName) await this.#change();
       if (name === 'stopped') throw ended();
       if (isReached(name)) return isWished;
       this.#agent.wish(wish);
@@ -83,6 +93,9 @@ export class OperatorCommands {
     return await done;
   }
 }
+
+/** A term decides what comes next. */
+const isBetween = (name: StateName): boolean => name === 'claiming' || name === 'handing-over';
 
 function ended(): UnderstudyError {
   return new UnderstudyError('E_NOT_PRIMARY', 'the guest is not run by this agent any more', {

@@ -34,7 +34,8 @@ export class Switchover {
   async run(state: PrimaryState, about: About | undefined): Promise<void> {
     if (this.#wanted !== undefined) throw refused('one is under way already');
     if (state.name !== 'protected' || about === undefined) {
-      throw refused(`the guest is not protected (${state.name})`);
+      const isPaused = state.name === 'paused';
+      throw refused(isPaused ? 'it is paused: resume it' : `it is not protected (${state.name})`);
     }
     const over = new Promise<void>((resolve, reject) => {
       this.#wanted = { resolve, reject };

@@ -39,8 +39,10 @@ export interface AgentStatus {
   readonly pause: PauseStatus | null;
   readonly peer: PeerStatus | null;
   readonly verification: VerificationStatus | null;
+  /** Of the guest, by this process; `planned`: a switchover. */
   readonly takeover: {
     readonly at: string;
+    readonly planned: boolean;
     readonly epoch: number;
     readonly totalMs: number;
   } | null;

@@ -6,6 +6,9 @@ const pausesMax = 100;
 /** Epochs in flight are few; one that is never acknowledged ends with its session. */
 const unacknowledgedMax = 16;
 
+/** States in which the numbers of a session go on. */
+const inSession = new Set(['protected', 'protecting', 'enrolling', 'handing-over']);
+
 /** What an agent's events come to: the part of its status that needs nobody to be asked. */
 export class EventMemory {
   readonly #clock: { readonly now: () => Date };
@@ -67,7 +70,10 @@ export class EventMemory {
         return;
       }
       case 'takeover':
-        this.takeover = { at: this.#now(), epoch: event.epoch, totalMs: event.phasesMs.total };
+        this.takeover = {
+          ...{ at: this.#now(), planned: event.planned, epoch: event.epoch },
+          totalMs: event.phasesMs.total,
+        };
         return;
       case 'warning':
       case 'error': {
@@ -95,7 +101,7 @@ export class EventMemory {
     this.state = state;
     this.cause = cause;
     this.since = this.#now();
-    if (state === 'protected' || state === 'protecting' || state === 'enrolling') return;
+    if (inSession.has(state)) return;
     this.captured = null;
     this.acknowledged = null;
     this.lagMs = null;

@@ -58,6 +58,8 @@ function whyPrimaryIsNot(facts: ProtectionFacts): string | null {
       return 'the backup is being brought level';
     case 'enrolling':
       return withProblem('the backup is level, its term is not won yet', facts);
+    case 'handing-over':
+      return 'the guest is being handed over to the backup, as an operator asked';
     case 'paused':
       return 'paused by an operator';
     default:

@@ -4,7 +4,7 @@ import { fileURLToPath } from 'node:url';
 import test from 'ava';
 import type { AgentStatus } from '../../shared/agent/agent-status.ts';
 import { readCounter } from '../shared/qemu/counter-guest.ts';
-import { type Agent, guestPid, openRam, startHosts, startProtected } from './hosts.ts';
+import { type Agent, guestPid, isAlive, openRam, startHosts, startProtected } from './hosts.ts';
 
 /** What an operator sees and does, with the command itself, on a real pair. */
 
@@ -105,3 +105,52 @@ test.serial('a pause outlives both agents, and nobody takes over until resume', 
   await statusWhen(otherPrimary, (status) => status.protected && status.paused === null);
   await statusWhen(otherBackup, (status) => status.protected);
 });
+
+/** Moves the guest from `from`, however often the machine is too slow for it. */
+async function switchOver(from: Agent): Promise<string> {
+  const deadline = performance.now() + 2 * deadlineMs;
+  for (;;) {
+    await statusWhen(from, (status) => status.protected);
+    const { status, stdout, stderr } = understudy('switchover', 'counter', '-c', from.configFile);
+    if (status === 0) return stdout;
+    const isExpected = /E_SWITCHOVER_(REFUSED|ROLLED_BACK)/.test(stderr);
+    if (!isExpected || performance.now() > deadline) throw new Error(stderr);
+  }
+}
+
+test.serial(
+  'a switchover moves the guest there and back, and is refused with the reason',
+  async (t) => {
+    const hosts = await startHosts(t, 5000);
+    const { primary, backup } = await startProtected(hosts);
+    const pid = await guestPid(primary);
+    t.regex(understudy('switchover', '-c', backup.configFile).stderr, /E_NOT_PRIMARY/);
+    t.is(understudy('pause', '-c', primary.configFile).status, 0);
+    const refused = understudy('switchover', '-c', primary.configFile);
+    t.is(refused.status, 1);
+    t.regex(refused.stderr, /E_SWITCHOVER_REFUSED.*paused/s);
+    t.true(isAlive(pid));
+    t.is(understudy('resume', '-c', primary.configFile).status, 0);
+
+    const count = readCounter(openRam(hosts.primaryRam));
+    // Answered by the agent that has handed its guest over: the socket outlives the role.
+    t.regex(await switchOver(primary), /other host/);
+    const there = await statusWhen(
+      backup,
+      ({ role, ...status }) => role === 'primary' && status.runsHere,
+    );
+    t.true(there.takeover!.planned);
+    t.regex(understudy('status', '-c', backup.configFile).stdout, /by a switchover/);
+    await statusWhen(primary, (status) => status.role === 'backup' && status.protected);
+    t.false(isAlive(pid), 'the old copy is gone');
+    t.true(readCounter(openRam(hosts.backupRam)) > count, 'the guest counts on');
+
+    await switchOver(backup);
+    const back = await statusWhen(
+      primary,
+      ({ role, ...status }) => role === 'primary' && status.runsHere,
+    );
+    t.true(back.takeover!.planned);
+    await statusWhen(backup, (status) => status.role === 'backup' && status.protected);
+  },
+);

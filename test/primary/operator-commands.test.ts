@@ -7,7 +7,14 @@ const turn = () => new Promise((done) => setImmediate(done));
 /** An agent whose states the test sets. */
 function startAgent(stateName: PrimaryState['name']) {
   const wishes: string[] = [];
-  const agent = { stateName, wish: (kind: string) => wishes.push(kind) };
+  const agent = {
+    stateName,
+    wish: (kind: string) => wishes.push(kind),
+    switchOver: async () => {
+      if (agent.stateName !== 'protected') throw new Error(`refused: ${agent.stateName}`);
+      wishes.push('switchover');
+    },
+  };
   const commands = new OperatorCommands(agent);
   const enter = async (to: PrimaryState['name']) => {
     const from = agent.stateName;
@@ -88,4 +95,29 @@ test('a command whose agent ends is refused, not forgotten', async (t) => {
   await turn();
   await enter('stopped');
   await t.throwsAsync(done, { code: 'E_NOT_PRIMARY' });
+});
+
+test('a switchover waits for the command before it, and is refused, not kept, where it can not be', async (t) => {
+  const { table, wishes, enter } = startAgent('protected');
+  const paused = table.pause!();
+  const refused = t.throwsAsync(table.switchover!(), { message: 'refused: paused' });
+  await turn();
+  await enter('claiming');
+  await enter('paused');
+  await paused;
+  await refused;
+  t.deepEqual(wishes, ['pause']);
+  await enter('protected');
+  t.deepEqual(await table.switchover!(), { changed: true });
+  t.deepEqual(wishes, ['pause', 'switchover']);
+});
+
+test('a pause waits while the guest is handed over', async (t) => {
+  const { table, wishes, enter } = startAgent('handing-over');
+  const ended = t.throwsAsync(table.pause!(), { code: 'E_NOT_PRIMARY' });
+  await turn();
+  t.deepEqual(wishes, []);
+  await enter('stopped');
+  await ended;
+  await t.throwsAsync(table.switchover!(), { code: 'E_NOT_PRIMARY' });
 });

@@ -67,6 +67,7 @@ for (const [what, facts, pattern] of [
   ['a primary that waits for a term', { ...primary, state: 'claiming' }, /held meanwhile/],
   ['a primary without a backup', { ...primary, state: 'joining' }, /no backup/],
   ['a primary with a backup behind', { ...primary, state: 'synchronising' }, /level/],
+  ['a primary that hands over', { ...primary, state: 'handing-over' }, /handed over/],
   ['a primary before its protected term', { ...primary, state: 'enrolling' }, /not won/],
   ['an agent that starts', { ...primary, role: null }, /starting/],
   ['a primary whose guest ended', { ...primary, state: 'stopped', cause: 'x' }, /stopped: x/],

@@ -15,7 +15,8 @@ export interface LabMachine {
 export async function startLabMachine(t: ExecutionContext, words: string): Promise<LabMachine> {
   const { kernel, initrd, append } = await buildLabGuest();
   const [port] = await findFreePorts(1);
-  const child = spawn('qemu-system-x86_64', [
+  const child = spawn('setpriv', [
+    ...['--pdeathsig', 'KILL', '--', 'qemu-system-x86_64'],
     ...['-machine', 'q35,accel=tcg', '-m', '512', '-smp', '1', '-nodefaults', '-vga', 'none'],
     ...['-display', 'none', '-no-reboot', '-serial', 'stdio'],
     ...['-kernel', kernel, '-initrd', initrd, '-append', `${append} ${words}`],
@@ -35,10 +36,15 @@ function watchConsole(child: ChildProcess): LabMachine['waitForConsole'] {
   };
   child.stdout!.on('data', add);
   child.stderr!.on('data', add);
-  child.on('exit', (code, signal) => add(`\n[QEMU ended: ${code ?? signal}]\n`));
+  let giveUp = () => {};
+  child.on('close', (code, signal) => {
+    add(`\n[QEMU ended: ${code ?? signal}]\n`);
+    giveUp();
+  });
   return (pattern, deadlineMs) =>
     new Promise((resolve, reject) => {
-      const timer = setTimeout(() => reject(new Error(`console: ${text}`)), deadlineMs);
+      giveUp = () => reject(new Error(`console: ${text}`));
+      const timer = setTimeout(giveUp, deadlineMs);
       onText = () => {
         if (!pattern.test(text)) return;
         clearTimeout(timer);

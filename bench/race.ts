@@ -66,17 +66,18 @@ export function repeated(
     readonly work: number;
     readonly run: () => unknown;
     readonly prepare?: () => void;
+    readonly nowMs?: () => number;
   },
 ): Contender {
-  const { work, run, prepare, ...rest } = contender;
+  const { work, run, prepare, nowMs = () => performance.now(), ...rest } = contender;
   const scale = rest.unit === 'GB/s' ? 1e9 : 1;
   const measure = (roundMs: number): number => {
     const callMs: number[] = [];
     for (let roundSpentMs = 0; roundSpentMs < roundMs; ) {
       prepare?.();
-      const startedAt = performance.now();
+      const startedAtMs = nowMs();
       run();
-      const tookMs = performance.now() - startedAt;
+      const tookMs = nowMs() - startedAtMs;
       roundSpentMs += tookMs;
       callMs.push(tookMs);
     }

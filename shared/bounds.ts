@@ -99,7 +99,7 @@ export const bounds = Object.freeze({
   serverPayloadBytesMax: 2 * mib,
   serverPendingBytesMax: 128 * mib,
   serverWriteDeadlineMs: 3000,
-  serverReadyMs: 10_000,
+  serverReadyMs: 30_000,
   serverStopMs: 5000,
   /** Lines of the server's log that an error about its end quotes. */
   serverLogLinesMax: 20,

@@ -22,7 +22,7 @@ import type { Testimony, Witness } from './witness.ts';
 
 const slotCount = 1000;
 const writesPerSecond = 250;
-const answerMs = 5_000;
+const answerMs = 20_000;
 
 export interface StoreWitnessOptions {
   /** Ports of this machine that lead to the guest's Redis on either side. */

@@ -13,7 +13,6 @@ import type { AgentEvent } from '../../shared/observe/events.ts';
 
 /** A card whose QEMU is this test, on an uplink that counts what it is given. */
 async function standby(t: ExecutionContext) {
-  t.timeout(30_000);
   const folder = mkdtempSync(join(tmpdir(), 'us-'));
   const path = join(folder, 'c0');
   const server = createServer().listen(path);

@@ -23,7 +23,7 @@ async function joined(t: ExecutionContext, servers: SecureServers, guest: string
   const warnings: UnderstudyError[] = [];
   const onWarning = (warning: UnderstudyError) => warnings.push(warning);
   const settings = servers.settings(guest, host);
-  const transport = await connectNats(settings, { deadlineMs: 30_000, onWarning });
+  const transport = await connectNats(settings, { deadlineMs: 120_000, onWarning });
   t.teardown(() => transport.close());
   return { transport, warnings };
 }
@@ -58,7 +58,7 @@ test('an agent can neither hear, nor speak, nor claim for another guest', async 
   t.true(warnings.length >= 2 * secret.length + 3, String(warnings.length));
   t.true(warnings.every(({ code }) => code === 'E_NATS_PERMISSION'));
 
-  const claim = jetStreamArbiter(mine, { guest: other, answerMs: 500, attemptsMax: 1 });
+  const claim = jetStreamArbiter(mine, { guest: other, answerMs: 5000, attemptsMax: 1 });
   const second = { ...exampleRecord(2, 'east'), guest: other };
   await claim.latest();
   const refused = await t.throwsAsync(claim.create(second));
@@ -117,7 +117,7 @@ test('a key that the server does not know is refused by name, and the file of an
   const nkeySeed = strange.settings(own, 'east').nkeySeed!;
   const { nkeySeed: _, ...anonymous } = settings;
   for (const wrong of [{ ...settings, nkeySeed }, anonymous]) {
-    const error = await t.throwsAsync(connectNats(wrong, { deadlineMs: 10_000 }));
+    const error = await t.throwsAsync(connectNats(wrong, { deadlineMs: 120_000 }));
     t.true(isUnderstudyError(error, 'E_NATS_AUTH'), String(error));
     t.regex(isUnderstudyError(error) ? error.hint : '', /nkey/);
   }
@@ -128,7 +128,7 @@ test('three servers keep the record when one is killed', async (t) => {
   t.is(servers.config(own, 'east').arbiter.replicas, 3);
   const { transport } = await joined(t, servers, own, 'east');
   await settled(() => ensureStream(transport, { replicas: 3, answerMs: 5000 }));
-  const arbiter = jetStreamArbiter(transport, { guest: own, answerMs: 2000 });
+  const arbiter = jetStreamArbiter(transport, { guest: own, answerMs: 5000 });
   await settled(() => arbiter.create(exampleRecord(1, 'east')));
   servers.kill(2);
   const second = exampleRecord(2, 'east');
@@ -161,7 +161,7 @@ test('a guest is added without a new key for those that are there; no file is op
 
 /** A cluster elects its leaders first. */
 async function settled<T>(work: () => Promise<T>): Promise<T> {
-  for (const deadline = performance.now() + 60_000; ; ) {
+  for (const deadline = performance.now() + 120_000; ; ) {
     try {
       return await work();
     } catch (error) {
@@ -172,7 +172,7 @@ async function settled<T>(work: () => Promise<T>): Promise<T> {
 }
 
 async function until(holds: () => boolean, what: string): Promise<void> {
-  const deadline = performance.now() + 60_000;
+  const deadline = performance.now() + 120_000;
   while (!holds()) {
     if (performance.now() > deadline) throw new Error(`not in time: ${what}`);
     await sleep(20);

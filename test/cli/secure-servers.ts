@@ -1,4 +1,5 @@
 import { execFileSync, spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -47,7 +48,12 @@ export async function startSecureServers(
       stdio: 'ignore',
       env: { ...process.env, PATH: `${process.env.PATH}:/usr/sbin` },
     });
-    t.teardown(() => child.kill('SIGKILL'));
+    const ended = once(child, 'exit');
+    t.teardown(async () => {
+      // Its folder can be removed only when it writes no more.
+      child.kill('SIGKILL');
+      await ended;
+    });
     return child;
   });
   const sections = new Map(

@@ -27,7 +27,7 @@ interface Ended {
 
 function run(file: string, args: readonly string[], cwd = root): Promise<Ended> {
   return new Promise((done, fail) => {
-    const options = { cwd, timeout: 60_000, killSignal: 'SIGKILL' } as const;
+    const options = { cwd, timeout: 300_000, killSignal: 'SIGKILL' } as const;
     execFile(file, args, options, (error, stdout, stderr) => {
       const status = error === null ? 0 : error.code;
       if (typeof status === 'number') done({ status, stdout, stderr });
@@ -236,7 +236,7 @@ function startWatcher(t: ExecutionContext): {
     text += data;
   });
   const said = async (word: string) => {
-    const deadline = Date.now() + 30_000;
+    const deadline = Date.now() + 120_000;
     while (!text.includes(word)) {
       if (Date.now() > deadline) throw new Error(`it never said ${word}, but: ${text}`);
       await new Promise((done) => setTimeout(done, 20));

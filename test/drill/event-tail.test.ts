@@ -41,7 +41,7 @@ test('a line that is no event is an error that shows it', async (t) => {
 test('waiting finds what was there already, and what comes', async (t) => {
   const { tail, file } = await makeTail(t);
   await appendFile(file, ack(1));
-  const options = { what: 'an ack', deadlineMs: 10_000 };
+  const options = { what: 'an ack', deadlineMs: 120_000 };
   t.is((await tail.waitFor(isKind('ack'), options)).index, 0);
   const later = tail.waitFor(isKind('ack'), { ...options, from: 1 });
   await appendFile(file, ack(2));
@@ -58,7 +58,7 @@ test('the last words of a process that ended are read before giving up', async (
   const { tail, file } = await makeTail(t);
   await appendFile(file, ack(1));
   const givenUp = () => 'it ended';
-  const options = { what: 'a sign', deadlineMs: 10_000, givenUp };
+  const options = { what: 'a sign', deadlineMs: 120_000, givenUp };
   t.is((await tail.waitFor(isKind('ack'), options)).index, 0);
   const wait = tail.waitFor(isKind('ack'), { ...options, from: 1 });
   await t.throwsAsync(wait, { code: 'E_DRILL_STEP', message: /a sign, but it ended/ });
@@ -68,7 +68,7 @@ test('an interruption ends waiting with its own error', async (t) => {
   const { tail } = await makeTail(t);
   const reason = new Error('interrupted');
   const signal = AbortSignal.abort(reason);
-  const wait = tail.waitFor(isKind('ack'), { what: 'a sign', deadlineMs: 10_000, signal });
+  const wait = tail.waitFor(isKind('ack'), { what: 'a sign', deadlineMs: 120_000, signal });
   t.is(await t.throwsAsync(wait), reason);
 });
 

@@ -17,7 +17,7 @@ test('every process with the mark is found and ended, one that ignores SIGTERM a
   const found = findRunProcesses(mark).map(({ pid }) => pid);
   t.true(found.includes(meek.pid!) && found.includes(stubborn.pid!));
   t.false(found.includes(stranger.pid!));
-  t.deepEqual(await endRunProcesses(mark, 1_000), []);
+  t.deepEqual(await endRunProcesses(mark, 10_000), []);
   t.is(stranger.exitCode, null);
   t.deepEqual(findRunProcesses(mark), []);
 });

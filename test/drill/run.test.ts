@@ -90,19 +90,19 @@ function startDrill(
   const exit = once(child, 'close');
   t.teardown(async () => {
     child.kill('SIGKILL');
-    await endRunProcesses(folder, 4_000);
+    await endRunProcesses(folder, 20_000);
   });
   return {
     child,
     async waitForGuest() {
-      for (let i = 0; i < 600; i++) {
+      for (let i = 0; i < 1800; i++) {
         const found = findRunProcesses(folder).find(({ command }) => command.includes('qemu'));
         const [mark] = (await readdir(folder)).filter((n) => n.startsWith('understudy-drill-'));
         if (found !== undefined && mark !== undefined) return mark;
         if (child.exitCode !== null) throw new Error(`the drill ended: ${text}`);
         await sleep(100);
       }
-      throw new Error('no guest within a minute');
+      throw new Error('no guest within three minutes');
     },
     async end() {
       await exit;

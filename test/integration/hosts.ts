@@ -21,7 +21,7 @@ import { counterLab } from '../shared/qemu/counter-guest.ts';
 
 export const memoryBytes = 32 * 2 ** 20;
 export const regionPages = 256;
-const deadlineMs = 60_000;
+const deadlineMs = 120_000;
 
 export type EventKind = TimedEvent['kind'];
 export type EventOf<K extends EventKind> = Extract<TimedEvent, { kind: K }>;
@@ -29,7 +29,7 @@ export type EventOf<K extends EventKind> = Extract<TimedEvent, { kind: K }>;
 export interface Hosts {
   readonly folder: string;
   readonly server: EmbeddedServer;
-  /** Stops the server and starts one on the same port. */
+  /** Stops the server and starts it again, with its port and what it stored. */
   restartServer(awayMs: number): Promise<void>;
   /** `guest`: keys of the guest section that differ. */
   start(role: 'primary' | 'backup', guest?: Partial<GuestSection>): Agent;
@@ -73,7 +73,8 @@ export async function startHosts(
     lab.remove();
     if (left.length > 0) throw new Error(`still there: ${left.map(({ command }) => command)}`);
   });
-  let server = await EmbeddedServer.start();
+  const natsFolder = join(lab.folder, 'nats');
+  let server = await EmbeddedServer.start({ folder: natsFolder });
   t.teardown(() => server.stop());
   const sides = { primary: lab.config, backup: lab.peer };
   let starts = 0;
@@ -86,7 +87,7 @@ export async function startHosts(
       const { port } = server;
       await server.stop();
       await sleep(awayMs);
-      server = await EmbeddedServer.start({ port });
+      server = await EmbeddedServer.start({ folder: natsFolder, port });
     },
     start: (role, guest = {}) => {
       starts += 1;
@@ -192,8 +193,8 @@ export async function operate(runFolder: string, command: string): Promise<strin
  */
 export async function stopGuest(runFolder: string, agent: Agent): Promise<void> {
   const endAtMs = performance.now() + deadlineMs;
+  const since = agent.now();
   while (performance.now() < endAtMs) {
-    const since = agent.now();
     await operate(runFolder, 'stop');
     const againAtMs = performance.now() + 2000;
     while (performance.now() < againAtMs) {

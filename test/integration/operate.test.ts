@@ -9,7 +9,7 @@ import { type Agent, guestPid, isAlive, openRam, startHosts, startProtected } fr
 /** What an operator sees and does, with the command itself, on a real pair. */
 
 const launcher = fileURLToPath(new URL('../../../bin/understudy', import.meta.url));
-const deadlineMs = 60_000;
+const deadlineMs = 120_000;
 
 function understudy(...args: string[]): { status: number | null; stdout: string; stderr: string } {
   return spawnSync(launcher, args, { encoding: 'utf8' });

@@ -32,7 +32,7 @@ function talk(primary: RunningPrimary, say: (counter: number) => void): () => vo
 }
 
 async function until(holds: () => boolean, what: string): Promise<void> {
-  for (const end = performance.now() + 30_000; !holds(); await sleep(5)) {
+  for (const end = performance.now() + 120_000; !holds(); await sleep(5)) {
     if (performance.now() > end) throw new Error(`never: ${what}`);
   }
 }

@@ -70,7 +70,7 @@ export class EventList {
     for (const wake of this.#waiting) wake();
   };
 
-  /** The first event from index `from` on that matches; waits 60 s for it. */
+  /** The first event from index `from` on that matches; waits two minutes for it. */
   async find<K extends AgentEvent['kind']>(
     kind: K,
     matches: (event: Extract<AgentEvent, { kind: K }>) => boolean = () => true,
@@ -83,7 +83,7 @@ export class EventList {
           (event): event is Extract<AgentEvent, { kind: K }> =>
             event.kind === kind && matches(event as Extract<AgentEvent, { kind: K }>),
         );
-    const deadline = performance.now() + 60_000;
+    const deadline = performance.now() + 120_000;
     for (;;) {
       const found = search();
       if (found !== undefined) return found;

@@ -42,7 +42,6 @@ const everyPath: readonly ScriptStep[] = [
 ];
 
 test('killed before or halfway through any change to a file, it holds one whole epoch', async (t) => {
-  t.timeout(300_000);
   const script = await collect(scriptedEpochs(small.seed, small.pageCount, everyPath));
   const order = { ...small, steps: everyPath };
   const whole = await runToDeath({ ...order, folder: newFolder(small.pageCount) }, 0, false);
@@ -66,7 +65,6 @@ test('killed before or halfway through any change to a file, it holds one whole 
 });
 
 test('killed at any moment of a long run, it holds one whole epoch and goes on', async (t) => {
-  t.timeout(300_000);
   const seed = Date.now() % 100_000;
   t.log(`seed ${seed}`);
   const random = new Random(seed);

@@ -4,7 +4,7 @@ import { StoreWitness } from '../../../drill/checkers/store-witness.ts';
 import { monotonicClock } from '../../../shared/clock.ts';
 import { type LabMachine, startLabMachine } from '../lab-guest/lab-machine.ts';
 
-const deadlineMs = 60_000;
+const deadlineMs = 120_000;
 
 test.serial(
   'the same guest is recognised; what the checkpoint did not hold is told apart',
@@ -12,7 +12,7 @@ test.serial(
     const machine = await startLabMachine(t, 'lab.counter=50');
     const witness = makeWitness(t, machine, machine);
     await witness.begin();
-    await sleep(500);
+    await sleep(2000);
     await witness.beforeFault();
     // As if the checkpoint had been taken at the end of time: every write was before it.
     const whole = await witness.examine({ pausedAtMs: Number.POSITIVE_INFINITY, pauseMs: 0 });
@@ -30,9 +30,9 @@ test.serial('a guest that went on after the checkpoint is not the checkpoint', a
   const machine = await startLabMachine(t, 'lab.counter=50');
   const witness = makeWitness(t, machine, machine);
   await witness.begin();
-  await sleep(500);
+  await sleep(2000);
   const pausedAtMs = monotonicClock.nowMs();
-  await sleep(500);
+  await sleep(2000);
   const { checks } = await witness.examine({ pausedAtMs, pauseMs: 1 });
   t.like(
     checks.find(({ name }) => name === 'state-is-one-instant'),
@@ -47,7 +47,7 @@ test.serial('a guest that was booted anew is not the guest, and has lost the dat
   ]);
   const witness = makeWitness(t, before, after);
   await witness.begin();
-  await sleep(500);
+  await sleep(2000);
   const pausedAtMs = monotonicClock.nowMs();
   await sleep(100);
   const testimony = await witness.examine({ pausedAtMs, pauseMs: 1 });
@@ -73,7 +73,7 @@ function makeWitness(t: ExecutionContext, before: LabMachine, after: LabMachine)
     primaryPort: before.port,
     backupPort: after.port,
     deadlineMs,
-    watchMs: 500,
+    watchMs: 2000,
     signal: new AbortController().signal,
   });
   t.teardown(() => witness.end());

@@ -7,12 +7,12 @@ import type { DrillResult } from '../../../drill/result.ts';
 import { runDrill } from '../../../drill/run.ts';
 
 // Other tests run at the same time: a primary that is slow is not a primary that died.
-const patience = 'heartbeat: { intervalMs: 50, limitMs: 1500 }';
+const patience = 'heartbeat: { intervalMs: 50, limitMs: 4000 }';
 
 const lab = `role: lab
 ${patience}
 guest: { name: test, memory: 256MiB }
-drill: { workMs: 2000, watchMs: 1000, deadlineMs: 90000 }
+drill: { workMs: 2000, watchMs: 3000, deadlineMs: 120000 }
 `;
 
 test.serial('a guest survives the death of its host', async (t) => {

@@ -43,7 +43,7 @@ export async function askPlainly(
   subject: string,
   body: string,
 ): Promise<Record<string, unknown>> {
-  const answer = await transport.request(subject, new TextEncoder().encode(body), 5000);
+  const answer = await transport.request(subject, new TextEncoder().encode(body), 60_000);
   return JSON.parse(new TextDecoder().decode(answer)) as Record<string, unknown>;
 }
 

@@ -160,7 +160,7 @@ test('terms purged while no agent ran are missed by whoever remembers them', asy
 });
 
 async function until(holds: () => boolean, what: string): Promise<void> {
-  const deadline = performance.now() + 60_000;
+  const deadline = performance.now() + 120_000;
   while (!holds()) {
     if (performance.now() > deadline) throw new Error(`not in time: ${what}`);
     await sleep(20);

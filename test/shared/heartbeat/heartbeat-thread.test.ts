@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import test, { type ExecutionContext } from 'ava';
+import { monotonicClock } from '../../../shared/clock.ts';
 import { isUnderstudyError } from '../../../shared/errors.ts';
 import { startBeacon, startWatch } from '../../../shared/heartbeat/heartbeat-thread.ts';
 import { ProgressCell } from '../../../shared/heartbeat/progress-cell.ts';
@@ -9,7 +10,7 @@ import { EmbeddedServer } from '../../../shared/transport/embedded-server.ts';
 
 const guest = 'test' as GuestName;
 /** Wide enough for a loaded machine. */
-const limits = { limitMs: 1000, wedgedMs: 60_000 };
+const limits = { limitMs: 6000, wedgedMs: 120_000 };
 
 async function setUp(t: ExecutionContext) {
   const server = await EmbeddedServer.start({ jetStream: false });
@@ -34,7 +35,7 @@ async function setUp(t: ExecutionContext) {
 }
 
 async function until(holds: () => boolean, what: string): Promise<void> {
-  const deadline = performance.now() + 60_000;
+  const deadline = performance.now() + 120_000;
   while (!holds()) {
     if (performance.now() > deadline) throw new Error(`not in time: ${what}`);
     await sleep(5);
@@ -45,14 +46,16 @@ test('heartbeats go on with new counters while the main thread is busy', async (
   const s = await setUp(t);
   await until(() => s.told().includes('heard-first'), 'a heartbeat');
   s.progress.captured = epoch(5);
-  const busyUntil = performance.now() + 2500;
-  while (performance.now() < busyUntil) {
+  const busyFrom = monotonicClock.nowMs();
+  const busyUntil = busyFrom + 2500;
+  while (monotonicClock.nowMs() < busyUntil) {
     // The main thread does not get round to anything.
   }
   await sleep(100);
   t.deepEqual(s.told(), ['heard-first']);
   const beats = s.events.flatMap((event) => (event.kind === 'heartbeat' ? [event] : []));
-  t.true(beats.length > 20, `${beats.length} heartbeats`);
+  const meanwhile = beats.filter(({ atMs }) => atMs > busyFrom && atMs < busyUntil);
+  t.true(meanwhile.length > 5, `${meanwhile.length} heartbeats`);
   t.is(beats.at(-1)?.heartbeat.captured, epoch(5));
 });
 
@@ -71,7 +74,7 @@ test('a NATS server that dies makes the watch blind, not the peer dead', async (
   await until(() => s.told().includes('heard-first'), 'a heartbeat');
   await s.server.stop();
   await until(() => s.told().includes('blind'), 'the blindness');
-  await sleep(2 * limits.limitMs);
+  await sleep(1.5 * limits.limitMs);
   const again = await EmbeddedServer.start({ jetStream: false, port: s.server.port });
   t.teardown(() => again.stop());
   await until(() => s.told().includes('sighted'), 'the sight');

@@ -19,10 +19,10 @@ export class Namespace {
       ...dieWithTest.slice(1),
       ...['unshare', '--net', '--', 'sleep', 'infinity'],
     ]);
-    t.teardown(() => holder.kill('SIGKILL'));
+    t.teardown(() => endedBy(holder));
     const ours = readlinkSync('/proc/self/ns/net');
     for (let tries = 0; readNamespace(holder) === ours; tries++) {
-      if (tries === 500 || holder.exitCode !== null) throw new Error('no namespace: needs root');
+      if (tries === 6000 || holder.exitCode !== null) throw new Error('no namespace: needs root');
       await sleep(10);
     }
     const namespace = new Namespace(t, holder);
@@ -57,7 +57,7 @@ export class Namespace {
     const child = spawn('nsenter', [...this.#enter(), ...command], {
       stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
     });
-    this.#t.teardown(() => child.kill('SIGKILL'));
+    this.#t.teardown(() => endedBy(child));
     return new Process(child);
   }
 
@@ -100,10 +100,16 @@ export class Process {
   }
 
   async kill(): Promise<void> {
-    const ended = once(this.#child, 'exit');
-    this.#child.kill('SIGKILL');
-    await ended;
+    await endedBy(this.#child);
   }
+}
+
+/** Kills it and waits for its end. */
+async function endedBy(child: ChildProcess): Promise<void> {
+  const hasEnded = child.pid === undefined || child.exitCode !== null || child.signalCode !== null;
+  const ended = hasEnded ? undefined : once(child, 'exit');
+  child.kill('SIGKILL');
+  await ended;
 }
 
 function readNamespace(holder: ChildProcess): string | undefined {

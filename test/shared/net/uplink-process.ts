@@ -19,6 +19,8 @@ interface Opened {
 }
 
 const opened = new Map<string, Opened>();
+/** The last takeover counts: an old announcement repeated after it would move the guest back. */
+let endAnnouncement = () => {};
 process.on('disconnect', () => process.exit());
 process.on('message', async (command: UplinkCommand) => {
   process.send!(await carryOut(command).catch(codeOf));
@@ -46,7 +48,8 @@ async function carryOut(command: UplinkCommand): Promise<object> {
       return { taken };
     }
     case 'announce':
-      announce(command.mac, (frame) => uplink.send(frame));
+      endAnnouncement();
+      endAnnouncement = announce(command.mac, (frame) => uplink.send(frame));
       return { ok: true };
     case 'seen':
       return { frames: frames.filter((frame) => frame.includes(command.mark)), codes };

@@ -106,7 +106,7 @@ test('on a terminal lines stand above a status line that closing takes away', as
   const observer = createObserver({ log: plainLog, base, stream, clock });
   observer.emit(stateEvent);
   observer.emit(epochEvent(7, 2.5));
-  const deadline = Date.now() + 10_000;
+  const deadline = Date.now() + 120_000;
   while (!stream.written.join('').includes('epoch 7') && Date.now() < deadline) {
     await new Promise((done) => setTimeout(done, 20));
   }

@@ -68,7 +68,11 @@ export function readCounter(ram: RamFile): number {
 }
 
 /** Waits until the program has counted to `count`. */
-export async function waitForCount(ram: RamFile, count: number, timeoutMs = 60_000): Promise<void> {
+export async function waitForCount(
+  ram: RamFile,
+  count: number,
+  timeoutMs = 120_000,
+): Promise<void> {
   const deadline = performance.now() + timeoutMs;
   while (readCounter(ram) < count) {
     if (performance.now() > deadline) throw new Error(`the guest does not reach ${count}`);

@@ -102,7 +102,7 @@ test('what others do to the guest is told, what this agent does is not', async (
   await operator.execute('system_reset');
   await guest.isRunning();
   operator.execute('quit').catch(() => undefined);
-  for (let i = 0; i < 500 && seen.at(-1)?.kind !== 'gone'; i++) {
+  for (let i = 0; i < 6000 && seen.at(-1)?.kind !== 'gone'; i++) {
     await new Promise((resolve) => setTimeout(resolve, 10));
   }
   operator.close();

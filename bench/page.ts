@@ -37,7 +37,7 @@ function otherWork({ loadAtStart }: Conditions): string {
 start): times are longer and rates lower than on a quiet one.**`;
 }
 
-function conditionTable(conditions: Conditions): string {
+export function conditionTable(conditions: Conditions): string {
   const { date, processor, cores, memoryGib, kernel, node, qemu, natsServer } = conditions;
   return table(
     ['', ''],
@@ -84,7 +84,7 @@ function nameOf(rows: readonly Row[], id: string): string {
   return rows.find((row) => row.id === id)?.what ?? id;
 }
 
-function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
+export function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
   const line = (cells: readonly string[]): string =>
     `| ${cells.map((cell) => cell.replaceAll('|', '\\|')).join(' | ')} |`;
   return [line(head), line(head.map(() => '---')), ...rows.map(line)].join('\n');

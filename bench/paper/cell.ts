@@ -1,0 +1,102 @@
+import type { Mode } from '../../shared/config/modes.ts';
+import { type WorkloadName, workloads } from './workloads.ts';
+
+/** One measurement: a mode on a workload, at a checkpointing period. */
+export interface Cell {
+  readonly mode: Mode;
+  readonly workload: WorkloadName;
+  /** The paper’s checkpointing period: between checkpoints, or for llm between batches of input. */
+  readonly periodMs: number;
+  readonly blockBytes: 64 | 128 | 256;
+  readonly sharing: boolean;
+  readonly compression: boolean;
+}
+
+export interface CellResult extends Cell {
+  /**
+   * Type I downtime: from the kill of the primary's host until a client's new question is
+   * answered. Null where the guest did not come back.
+   */
+  readonly typeIMs: number | null;
+  /** From the kill until the guest ran on, as the backup knows it: without the network. */
+  readonly resumedMs: number;
+  /** From the kill until an answer goes beyond all that clients had been told. */
+  readonly regainedMs: number | null;
+  /** Type II downtime: how long the guest stands still for a checkpoint. */
+  readonly typeIIMs: { readonly p50: number; readonly p99: number };
+  readonly epochs: number;
+  /** From the pause to the acknowledgement of its checkpoint, median: output waits as long. */
+  readonly ackMs: number | null;
+  /** Share of the work that protection costs; below 0 where the noise is larger. */
+  readonly overhead: number;
+  /** Bytes of all frames over those of the dirty pages. */
+  readonly wire: { readonly ratio: number; readonly bytesPerSecond: number };
+  readonly dirtyPagesPerSecond: number;
+  /** Average of the last minute as the cell ended: other work than the cell's is in it. */
+  readonly loadAverage: number;
+}
+
+export interface FailedCell extends Cell {
+  readonly notRun: string;
+}
+
+/** LLM's checkpoints are rarer than its batches of input by so much. */
+export const llmCheckpointPeriods = 20;
+
+export const checkpointMsOf = ({ mode, periodMs }: Cell) =>
+  mode === 'llm' ? periodMs * llmCheckpointPeriods : periodMs;
+
+export const comparedModes = ['remus', 'llm', 'fgbi'] as const;
+const techniques = { blockBytes: 64, sharing: true, compression: true } as const;
+const usualMs = 100;
+
+/** At the usual period, with all that the mode has. */
+export const isUsual = ({ periodMs, blockBytes, sharing, compression }: Cell) =>
+  periodMs === usualMs && blockBytes === 64 && sharing && compression;
+
+/** What writes the most memory, for what is compared on one workload alone. */
+export const memoryBound: WorkloadName = 'memory-256';
+
+/** The cells of a run, none twice; with names, of these workloads only. */
+export function planCells(quick: boolean, only: readonly WorkloadName[] = []): readonly Cell[] {
+  const cells = quick ? mainCells(['idle', memoryBound, 'redis']) : fullCells();
+  return only.length === 0 ? cells : cells.filter(({ workload }) => only.includes(workload));
+}
+
+const cell = (mode: Mode, workload: WorkloadName, periodMs = usualMs): Cell => ({
+  ...{ mode, workload, periodMs },
+  ...techniques,
+});
+
+/** Figure 4 and table 1. */
+const mainCells = (names: readonly WorkloadName[]): Cell[] =>
+  names.flatMap((name) => comparedModes.map((mode) => cell(mode, name)));
+
+function fullCells(): Cell[] {
+  // Figure 4's other axis.
+  const periods = [50, 200].flatMap((periodMs) =>
+    comparedModes.map((mode) => cell(mode, memoryBound, periodMs)),
+  );
+  // Figure 5a.
+  const blocks = (['ep', memoryBound, 'redis'] as const).flatMap((name) =>
+    ([128, 256] as const).map((blockBytes) => ({ ...cell('fgbi', name), blockBytes })),
+  );
+  // Figure 5b.
+  const parts = [
+    { sharing: false, compression: false },
+    { sharing: true, compression: false },
+    { sharing: false, compression: true },
+  ].map((part) => ({ ...cell('fgbi', memoryBound), ...part }));
+  return [...mainCells(workloads.map(({ name }) => name)), ...periods, ...blocks, ...parts];
+}
+
+/** `fgbi, ep, 100 ms`, and what is not as usual. */
+export function nameOfCell(cell: Cell): string {
+  const { mode, workload, periodMs, blockBytes, sharing, compression } = cell;
+  return [
+    `${mode}, ${workload}, ${periodMs} ms`,
+    ...(blockBytes === 64 ? [] : [`${blockBytes}-byte blocks`]),
+    ...(sharing ? [] : ['no sharing']),
+    ...(compression ? [] : ['no compression']),
+  ].join(', ');
+}

@@ -1,0 +1,130 @@
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
+import { sweepDeadRuns } from '../../drill/run-folder.ts';
+import { quietLoad, readConditions } from '../conditions.ts';
+import { type CellResult, type FailedCell, nameOfCell, planCells } from './cell.ts';
+import { isMeasuredCell, runCellApart } from './cell-process.ts';
+import { buildPaperGuest } from './guest-image.ts';
+import type { CellTimes } from './measure-cell.ts';
+import { figureFolder, type PaperReport, renderPaperPage } from './page.ts';
+import { byModeAndWorkload } from './report-json.ts';
+import { type WorkloadName, workloads } from './workloads.ts';
+
+const names = workloads.map(({ name }) => name);
+const usage = `Usage: npm run bench:paper -- [options]
+
+Runs the modes remus, llm and fgbi on the same workloads in a real guest, as section 4 of the FGBI
+paper does. Without options everything is run (most of an hour; the machine should have nothing
+else to do) and docs/paper-comparison.md is written anew; with any option only with --write.
+
+  --quick          few workloads, short runs: some minutes
+  --workload NAME  only this one; may be repeated: ${names.join(', ')}
+  --json           print one JSON object on standard output
+  --write          write the page and its figures
+  --help           this text
+`;
+
+const fullTimes: CellTimes = { aloneMs: 8000, protectedMs: 15_000 };
+const quickTimes: CellTimes = { aloneMs: 3000, protectedMs: 5000 };
+const docs = fileURLToPath(new URL('../../../docs/', import.meta.url));
+
+process.exitCode = await main(process.argv.slice(2));
+
+/** Exit status: 0 everything was measured, 1 something was not, 2 wrong usage. */
+async function main(args: readonly string[]): Promise<number> {
+  const options = readOptions(args);
+  if (typeof options === 'string') {
+    process.stderr.write(`${options}\n\n${usage}`);
+    return 2;
+  }
+  if (options.help) {
+    process.stdout.write(usage);
+    return 0;
+  }
+  const conditions = await readConditions();
+  if (conditions.loadAtStart > quietLoad) {
+    say(`the load average is ${conditions.loadAtStart.toFixed(2)}: other work runs beside this`);
+  }
+  const cells = await measureAll(options);
+  const report: PaperReport = { conditions, quick: options.quick, cells };
+  if (options.write) await writePage(report);
+  if (options.json) {
+    const { measured, notRun } = byModeAndWorkload(cells);
+    process.stdout.write(`${JSON.stringify({ ...report, results: measured, notRun })}\n`);
+  }
+  return cells.every(isMeasuredCell) ? 0 : 1;
+}
+
+async function measureAll({ quick, workload }: Options) {
+  await sweepDeadRuns();
+  const folder = await mkdtemp(join(tmpdir(), 'understudy-paper-'));
+  try {
+    const guest = await buildPaperGuest(folder);
+    const times = quick ? quickTimes : fullTimes;
+    const planned = planCells(quick, workload);
+    const cells: (CellResult | FailedCell)[] = [];
+    for (const cell of planned) {
+      const result = await runCellApart(cell, guest, times);
+      cells.push(result);
+      say(`${cells.length} of ${planned.length}: ${nameOfCell(cell)}: ${describe(result)}`);
+    }
+    return cells;
+  } finally {
+    await rm(folder, { recursive: true, force: true });
+  }
+}
+
+async function writePage(report: PaperReport): Promise<void> {
+  const { page, figures } = renderPaperPage(report);
+  await rm(join(docs, figureFolder), { recursive: true, force: true });
+  await mkdir(join(docs, figureFolder), { recursive: true });
+  for (const { file, svg } of figures) await writeFile(join(docs, figureFolder, file), svg);
+  await writeFile(join(docs, 'paper-comparison.md'), page);
+  say('docs/paper-comparison.md is written');
+}
+
+interface Options {
+  readonly quick: boolean;
+  readonly json: boolean;
+  readonly write: boolean;
+  readonly help: boolean;
+  readonly workload: readonly WorkloadName[];
+}
+
+/** The options, or what is wrong with them. */
+function readOptions(args: readonly string[]): Options | string {
+  try {
+    const { values } = parseArgs({
+      args: [...args],
+      options: {
+        quick: { type: 'boolean', default: false },
+        workload: { type: 'string', multiple: true, default: [] },
+        json: { type: 'boolean', default: false },
+        write: { type: 'boolean', default: false },
+        help: { type: 'boolean', default: false },
+      },
+    });
+    const { workload } = values;
+    const unknown = workload.find((one) => !names.includes(one as WorkloadName));
+    if (unknown !== undefined) return `There is no workload "${unknown}".`;
+    if (values.write && workload.length > 0) return '--write needs all workloads.';
+    const write = values.write || args.length === 0;
+    return { ...values, write, workload: workload as WorkloadName[] };
+  } catch (error) {
+    return error instanceof Error ? error.message : String(error);
+  }
+}
+
+function describe(cell: CellResult | FailedCell): string {
+  if (!isMeasuredCell(cell)) return `not measured: ${cell.notRun}`;
+  const { typeIMs, typeIIMs, wire } = cell;
+  const typeI = typeIMs === null ? 'did not come back' : `type I ${typeIMs.toFixed(0)} ms`;
+  return `${typeI}, type II ${typeIIMs.p50.toFixed(1)} ms, wire ${wire.ratio.toFixed(3)}`;
+}
+
+function say(line: string): void {
+  process.stderr.write(`bench:paper: ${line}\n`);
+}

@@ -1,0 +1,162 @@
+import { type Conditions, quietLoad } from '../conditions.ts';
+import { conditionTable, table } from '../page.ts';
+import {
+  type CellResult,
+  comparedModes,
+  type FailedCell,
+  isUsual,
+  llmCheckpointPeriods,
+  nameOfCell,
+} from './cell.ts';
+import { isMeasuredCell } from './cell-process.ts';
+import { type Figure, paperFigures } from './figures.ts';
+import { paperSays, whyTheyDiffer } from './paper-says.ts';
+import { judgePaper } from './targets.ts';
+import { workloads } from './workloads.ts';
+
+export interface PaperReport {
+  readonly conditions: Conditions;
+  readonly quick: boolean;
+  readonly cells: readonly (CellResult | FailedCell)[];
+}
+
+/** Beside the page. */
+export const figureFolder = 'paper-comparison';
+
+/** docs/paper-comparison.md out of one run, and the figures that it shows. */
+export function renderPaperPage({ conditions, quick, cells }: PaperReport): {
+  readonly page: string;
+  readonly figures: readonly Figure[];
+} {
+  const measured = cells.filter(isMeasuredCell);
+  const figures = paperFigures(measured);
+  const figure = (file: string) =>
+    figures
+      .filter((one) => one.file === file)
+      .map(({ title }) => `![${title}](${figureFolder}/${file})`)
+      .join('');
+  const parts = [
+    '# The paper’s comparison, again',
+    `Written by \`npm run bench:paper\`${quick ? ' with `--quick --write`' : ''}; do not edit. What
+section 4 of the FGBI paper (Lu, Ravindran, Kim) compares, on this engine: its modes \`remus\`,
+\`llm\` and \`fgbi\` on the same workloads, in one run on one machine.`,
+    warning(conditions, measured, quick),
+    conditionTable(conditions),
+    howItWasMeasured,
+    workloadTable(measured),
+    '## Numbers to reach',
+    table(
+      ['To reach', 'Measured', 'Verdict'],
+      judgePaper(measured).map((one) => [one.target, one.measured, one.verdict]),
+    ),
+    '## Figure 4: type I downtime',
+    ...[paperSays.typeI, figure('type-i.svg'), figure('type-i-periods.svg')],
+    ...[whyTheyDiffer.typeI, figure('regained.svg')],
+    '## Table 1: type II downtime',
+    ...[paperSays.typeII, typeIITable(measured), figure('type-ii.svg'), whyTheyDiffer.typeII],
+    '## Figure 5a: overhead against the block size',
+    ...[paperSays.overhead, figure('block-size.svg') || notInThisRun, whyTheyDiffer.overhead],
+    '## Figure 5b: the techniques',
+    ...[paperSays.techniques, figure('techniques.svg') || notInThisRun, whyTheyDiffer.techniques],
+    '## All that was measured',
+    resultTable(measured),
+    ...failures(cells.filter((cell): cell is FailedCell => !isMeasuredCell(cell))),
+  ];
+  return { page: `${parts.filter((part) => part !== '').join('\n\n')}\n`, figures };
+}
+
+const notInThisRun = 'Not part of this run: `npm run bench:paper` without `--quick` measures it.';
+
+const howItWasMeasured = `Each line below is one life of a guest: it works alone, then protected,
+then the primary agent and QEMU are killed at a random instant of an epoch, and the guest goes on at
+the backup. Guest, agents, NATS server and client are on one machine; the guest is kept to core 0,
+everything else to core 1. The guest is on a cable, so the modes' rules for output hold. The
+checkpointing period is what the paper takes it for: the time between checkpoints, and for \`llm\`
+that between batches of logged input, with a checkpoint each ${llmCheckpointPeriods} periods.
+
+- **Type I**: from the kill until a client's new question (on a new connection, one each 40 ms) is
+  answered by the resumed guest. **Resumed** is the part until the guest runs. **Regained**: until
+  an answer goes beyond everything that clients had been told before the kill.
+- **Type II**: how long the guest stands still for a checkpoint.
+- **Overhead**: the share of its work per second that the guest loses under protection, against the
+  same guest some seconds earlier, alone.
+- **Wire**: bytes of all frames over dirty pages times 4096.
+- One life each: type I is a single sample (the paper has twenty), type II has one for each
+  checkpoint.`;
+
+function warning(
+  { loadAtStart }: Conditions,
+  cells: readonly CellResult[],
+  quick: boolean,
+): string {
+  const highest = Math.max(loadAtStart, ...cells.map(({ loadAverage }) => loadAverage));
+  const words = [
+    quick ? 'A quick run: few workloads, short times.' : '',
+    loadAtStart > quietLoad
+      ? `Other work ran on this machine meanwhile (load average ${loadAtStart.toFixed(1)} at the
+start, up to ${highest.toFixed(1)}; a run itself makes about 2): all times are longer than on a
+quiet one, and overheads are mostly noise.`
+      : '',
+  ].filter((word) => word !== '');
+  return words.length === 0 ? '' : `**${words.join(' ')}**`;
+}
+
+function workloadTable(cells: readonly CellResult[]): string {
+  const here = workloads.filter(({ name }) => cells.some(({ workload }) => workload === name));
+  return `## Workloads\n\n${table(
+    ['Name', 'What the guest does', 'Memory'],
+    here.map(({ name, about, memoryBytes }) => [
+      ...[name, about.replaceAll('\n', ' '), `${memoryBytes / 2 ** 20} MiB`],
+    ]),
+  )}`;
+}
+
+function typeIITable(cells: readonly CellResult[]): string {
+  const usual = cells.filter(isUsual);
+  const rows = workloads.flatMap(({ name }) => {
+    const found = comparedModes.map((mode) =>
+      usual.find((cell) => cell.workload === name && cell.mode === mode),
+    );
+    if (found.every((cell) => cell === undefined)) return [];
+    const times = found.map((cell) =>
+      cell === undefined ? '–' : `${ms(cell.typeIIMs.p50)} / ${ms(cell.typeIIMs.p99)}`,
+    );
+    const [remus, llm, fgbi] = found.map((cell) => cell?.typeIIMs.p50);
+    return [[name, ...times, shorterBy(fgbi, remus), shorterBy(fgbi, llm)]];
+  });
+  return table(
+    ['Ours, ms: p50 / p99', ...comparedModes, 'fgbi against remus', 'fgbi against llm'],
+    rows,
+  );
+}
+
+const shorterBy = (ours: number | undefined, theirs: number | undefined) =>
+  ours === undefined || theirs === undefined ? '–' : signedPercent(ours / theirs - 1);
+
+const signedPercent = (share: number) => `${share > 0 ? '+' : ''}${(share * 100).toFixed(0)} %`;
+
+function resultTable(cells: readonly CellResult[]): string {
+  const head = ['Mode, workload, period', 'Type I', 'Resumed', 'Regained', 'Type II p50 / p99'];
+  return table(
+    [...head, 'Checkpoints', 'Acknowledged', 'Overhead', 'Wire', 'Dirty pages/s', 'Load'],
+    cells.map((cell) => [
+      nameOfCell(cell),
+      ...[msOrNone(cell.typeIMs), msOrNone(cell.resumedMs), msOrNone(cell.regainedMs)],
+      `${ms(cell.typeIIMs.p50)} / ${ms(cell.typeIIMs.p99)}`,
+      ...[`${cell.epochs}`, msOrNone(cell.ackMs), `${(cell.overhead * 100).toFixed(1)} %`],
+      ...[cell.wire.ratio.toFixed(3), Math.round(cell.dirtyPagesPerSecond).toLocaleString('en-US')],
+      cell.loadAverage.toFixed(1),
+    ]),
+  );
+}
+
+function failures(cells: readonly FailedCell[]): string[] {
+  if (cells.length === 0) return [];
+  const rows = cells.map((cell) => `- ${nameOfCell(cell)}: ${cell.notRun}`);
+  return [`Not measured:\n\n${rows.join('\n')}`];
+}
+
+const ms = (value: number) =>
+  value >= 10 ? Math.round(value).toLocaleString('en-US') : value.toFixed(2);
+
+const msOrNone = (value: number | null) => (value === null ? 'none' : `${ms(value)} ms`);

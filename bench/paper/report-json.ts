@@ -1,0 +1,23 @@
+import { type CellResult, type FailedCell, isUsual } from './cell.ts';
+import { isMeasuredCell } from './cell-process.ts';
+
+type Main = Pick<
+  CellResult,
+  'typeIMs' | 'typeIIMs' | 'overhead' | 'wire' | 'dirtyPagesPerSecond' | 'regainedMs'
+>;
+
+/**
+ * The cells at the usual period and technique, as `measured.<mode>.<workload>`; and what could not
+ * be measured, each with its reason.
+ */
+export function byModeAndWorkload(cells: readonly (CellResult | FailedCell)[]) {
+  const measured: Record<string, Record<string, Main>> = {};
+  for (const cell of cells.filter(isMeasuredCell).filter(isUsual)) {
+    const { typeIMs, typeIIMs, overhead, wire, dirtyPagesPerSecond, regainedMs } = cell;
+    measured[cell.mode] ??= {};
+    measured[cell.mode]![cell.workload] = {
+      ...{ typeIMs, typeIIMs, overhead, wire, dirtyPagesPerSecond, regainedMs },
+    };
+  }
+  return { measured, notRun: cells.filter((cell): cell is FailedCell => !isMeasuredCell(cell)) };
+}

@@ -41,7 +41,8 @@ const forTests =
   /^(shared\/guest\/synthetic-|shared\/transport\/memory-bus|shared\/arbiter\/memory-|primary\/capture\/synthetic-)/;
 
 /** Started by name, not by import: command, worker, or bench entry points. */
-const entryPoints = /^(cli\/main|bench\/(paper\/)?main|drill\/main|.*-worker|bench\/.*-child|test\/.*)\.ts$/;
+const entryPoints =
+  /^(cli\/main|bench\/(paper\/)?main|drill\/main|.*-worker|bench\/.*-child|test\/.*)\.ts$/;
 
 interface Import {
   readonly from: string;

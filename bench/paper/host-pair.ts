@@ -128,7 +128,8 @@ export class HostPair {
     const configFile = join(this.#folder.path, `${role}.yaml`);
     await writeFile(configFile, config);
     const { eventsFile } = side;
-    return new AgentProcess({ role, configFile, eventsFile, runFolder: this.#folder.path });
+    const runFolder = this.#folder.path;
+    return new AgentProcess({ role, configFile, eventsFile, runFolder, enter: [] });
   }
 
   async #waitFor<E extends TimedEvent>(

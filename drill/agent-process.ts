@@ -23,10 +23,12 @@ export class AgentProcess {
   readonly role: 'primary' | 'backup';
   readonly logFile: string;
   readonly tail: EventTail;
+  readonly #options: AgentOptions;
   readonly #child: ChildProcess;
   #ended: string | undefined;
 
   constructor(options: AgentOptions) {
+    this.#options = options;
     this.role = options.role;
     this.logFile = join(options.runFolder, `${options.role}.log`);
     this.tail = new EventTail(options.eventsFile);
@@ -56,6 +58,26 @@ export class AgentProcess {
   /** How the agent ended, for messages; undefined while it runs. */
   get ended(): string | undefined {
     return this.#ended;
+  }
+
+  /** `understudy COMMAND -c FILE` on the agent's host: its exit status, and all that it said. */
+  async operate(command: string): Promise<{ status: number | null; said: string }> {
+    const { enter, configFile } = this.#options;
+    const understudy = [...enter, process.execPath, mainPath, command, '-c', configFile];
+    const child = spawn('setpriv', ['--pdeathsig', 'KILL', '--', ...understudy], {
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
+    let said = '';
+    for (const stream of [child.stdout, child.stderr]) {
+      stream.setEncoding('utf8').on('data', (piece: string) => {
+        said += piece;
+      });
+    }
+    const status = await new Promise<number | null>((resolve, reject) => {
+      child.on('error', reject);
+      child.on('close', resolve);
+    });
+    return { status, said: said.trim() };
   }
 
   /** Asks the agent to end as an operator would; kills it at the deadline. */

@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { monotonicClock } from '../shared/clock.ts';
+import { formatMs } from './amounts.ts';
 import type { Check } from './check.ts';
 import { stepError } from './drill-error.ts';
 import { holdersOf, isProtectedSince } from './holders.ts';
@@ -13,6 +14,7 @@ const pollMs = 10;
 /** How long a fault lasts once its effect has shown. */
 const holdMs = 1_000;
 const outageMs = 3_000;
+const retryMs = 500;
 
 /** What is done to one of the hosts, or to what lies between them. */
 export interface Fault {
@@ -129,6 +131,14 @@ export const faults = {
       return [check];
     },
   },
+  switchover: {
+    what: 'an operator moves the guest to the other host, as planned',
+    async run(lab, context) {
+      const { runner } = rolesOf(lab);
+      await takenOver(lab, context, () => switchOver(lab, context, runner));
+      return [nothingReplayed(lab, runner)];
+    },
+  },
 } as const satisfies Record<string, Fault>;
 
 export type FaultName = keyof typeof faults;
@@ -159,8 +169,39 @@ async function takenOver(
   await until(lab, context, 'the backup to take over', () => holdersOf(lab).length > turns);
   const { runner } = rolesOf(lab);
   const takeover = lab.events(runner).findLast(isKind('takeover'))!;
-  const ms = Math.round(takeover.atMs - atMs);
-  context.progress.line(`host ${runner} runs the guest ${ms} ms after the fault`);
+  const { decide, load, verify, resume } = takeover.phasesMs;
+  const parts = Object.entries({ decide, load, verify, resume });
+  context.progress.line(
+    `host ${runner} runs the guest ${formatMs(takeover.atMs - atMs)} after the fault ` +
+      `(${parts.map(([name, ms]) => `${name} ${formatMs(ms)}`).join(', ')})`,
+  );
+}
+
+/** A pair that is not ready for it yet refuses; the guest runs where it was then. */
+async function switchOver(lab: Lab, context: DrillContext, runner: HostName): Promise<void> {
+  const { deadlineMs } = context.config.drill;
+  const endAtMs = performance.now() + deadlineMs;
+  for (;;) {
+    const { status, said } = await lab.agent(runner).operate('switchover');
+    if (status === 0) return;
+    context.progress.line(said);
+    const isToBeTried = /E_SWITCHOVER_(REFUSED|ROLLED_BACK)/.test(said);
+    if (!isToBeTried || performance.now() > endAtMs) throw stepError(`switchover: ${said}`);
+    await sleep(retryMs, undefined, { signal: context.signal });
+  }
+}
+
+function nothingReplayed(lab: Lab, before: HostName): Check {
+  lab.poll();
+  const last = lab.events(before).findLast(isKind('epoch'));
+  const takeover = lab.events(rolesOf(lab).runner).findLast(isKind('takeover'));
+  return {
+    name: 'nothing-replayed',
+    ok: takeover?.planned === true && takeover.epoch === last?.epoch,
+    detail:
+      `the guest was paused at epoch ${last?.epoch} and resumed at epoch ${takeover?.epoch}, ` +
+      (takeover?.planned === true ? 'as planned' : 'not as planned'),
+  };
 }
 
 async function until(

@@ -43,6 +43,12 @@ export const scenarios: Readonly<Record<string, Scenario>> = {
   'partition-both-from-nats': ofFault('partition-both-from-nats'),
   'kill-nats': ofFault('kill-nats', 3),
   'slow-link': ofFault('slow-link'),
+  switchover: {
+    summary: 'an operator moves the guest to the other host, and back',
+    run: faulty('switchover', 'switchover'),
+    servers: 1,
+    needsNetwork: true,
+  },
   return: {
     summary: 'the host dies and returns, three times, back and forth',
     run: faulty('kill-host', 'kill-host', 'kill-host'),

@@ -1,9 +1,16 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Check } from '../check.ts';
 import { stepError } from '../drill-error.ts';
-import { type FaultName, faults, type NetworkedLab, untilProtected } from '../faults.ts';
+import { type FaultName, faults, type NetworkedLab, rolesOf, untilProtected } from '../faults.ts';
 import type { Lab } from '../lab.ts';
-import { type DrillContext, examine, type Findings, startProtected, work } from '../steps.ts';
+import {
+  type DrillContext,
+  describeSync,
+  examine,
+  type Findings,
+  startProtected,
+  work,
+} from '../steps.ts';
 
 /** How long the guest is left alone between two faults, at most. */
 const restMsMax = 2_000;
@@ -48,6 +55,7 @@ async function suffer(
     await witness.beforeFault();
     checks.push(...(await run(networked(lab), context)));
     await untilProtected(lab, context);
+    describeSync(lab.events(rolesOf(lab).runner), progress);
     progress.line('the guest is protected again');
   });
   progress.heading('The client’s account');

@@ -190,6 +190,7 @@ export class BackupAgent {
         return;
       case 'region-digests-request':
       case 'page-digests-request':
+      case 'disk-digests-request':
         if (this.#session?.about.session !== session) return;
         answerDigests(this.#session, message, incoming).catch((error: unknown) =>
           this.#onSessionError(session, error),
@@ -216,10 +217,11 @@ export class BackupAgent {
   }
 
   #onHello(incoming: Incoming, hello: Hello): void {
-    const { guestName, standby, peer, store } = this.#parts;
-    const { description } = standby;
-    const highestTerm = this.#parts.claims.highest;
-    const refused = checkHello(hello, incoming.term, { guestName, description, highestTerm });
+    const { guestName, standby, peer, store, disks } = this.#parts;
+    const refused = checkHello(hello, incoming.term, {
+      ...{ guestName, description: standby.description, diskBytes: disks?.sizes ?? [] },
+      highestTerm: this.#parts.claims.highest,
+    });
     if (refused !== undefined) {
       this.#warn(new UnderstudyError(refused.code, refused.message, { hint: refused.hint }));
       incoming.answer(refused);
@@ -251,8 +253,8 @@ export class BackupAgent {
     const protocol = commonProtocol(protocolsOf(hello))!;
     this.#control.enter(about, protocol);
     this.#session = await ReplicaSession.open({
-      protocol,
-      ...{ about, settings, store, transport, clock, guestName, emit },
+      ...{ protocol, about, settings, store, transport, clock, guestName, emit },
+      disks: this.#parts.disks,
       windowBytes: hello.windowBytes,
       onCommitted: (committed) => {
         const ramDigest = committed.ramDigest.toString(16).padStart(16, '0');
@@ -339,6 +341,7 @@ export class BackupAgent {
   async #resumeGuest(): Promise<BackupEvent> {
     const { emit, peer, network } = this.#parts;
     network.connect(this.#parts.inputLog?.toReplay ?? []);
+    this.#parts.disks?.openToChanges();
     const { lastHeardAtMs } = peer;
     peer.rest();
     const times = { lastHeardAtMs, noticedAtMs: this.#noticedAtMs, term: this.#takeoverTerm };

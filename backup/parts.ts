@@ -1,5 +1,6 @@
 import type { TermClaims } from '../shared/arbiter/term-claims.ts';
 import type { AlarmClock } from '../shared/clock.ts';
+import type { DiskServer } from '../shared/disk/disk-server.ts';
 import type { Epoch, GuestName } from '../shared/ids.ts';
 import type { EmitEvent } from '../shared/observe/events.ts';
 import type { Transport } from '../shared/transport/transport.ts';
@@ -12,6 +13,8 @@ import type { WarmStandby } from './warm-standby.ts';
 export interface BackupParts {
   readonly guestName: GuestName;
   readonly store: ReplicaStore;
+  /** Where the guest has replicated disks. */
+  readonly disks?: DiskServer | undefined;
   readonly standby: WarmStandby;
   readonly transport: Transport;
   readonly clock: AlarmClock;

@@ -7,6 +7,8 @@ import { monotonicClock } from '../shared/clock.ts';
 import { stagingBytesOf } from '../shared/config/derived.ts';
 import { toGuestConfig } from '../shared/config/guest-section.ts';
 import type { BackupConfig } from '../shared/config/schema.ts';
+import { DiskImage } from '../shared/disk/disk-image.ts';
+import type { DiskServer } from '../shared/disk/disk-server.ts';
 import { isUnderstudyError, UnderstudyError } from '../shared/errors.ts';
 import { RamFile } from '../shared/memory/ram-file.ts';
 import type { GuestNetwork } from '../shared/net/guest-network.ts';
@@ -21,6 +23,7 @@ import { InputLog } from './input/input-log.ts';
 import type { BackupOutcome } from './machine.ts';
 import type { BackupParts } from './parts.ts';
 import { StandbyNetwork } from './standby-network.ts';
+import { DiskReplica } from './store/disk-replica.ts';
 import { ReplicaStore } from './store/replica-store.ts';
 import { WarmStandby } from './warm-standby.ts';
 
@@ -40,8 +43,9 @@ export async function runBackup(
   emit: EmitEvent,
   stop: AbortSignal,
   console: AgentConsole,
+  disks?: DiskServer,
 ): Promise<BackupEnd> {
-  return await UndoList.around((undo) => runOpened(config, emit, stop, console, undo));
+  return await UndoList.around((undo) => runOpened(config, emit, stop, console, undo, disks));
 }
 
 async function runOpened(
@@ -50,6 +54,7 @@ async function runOpened(
   stop: AbortSignal,
   console: AgentConsole,
   undo: UndoList,
+  disks: DiskServer | undefined,
 ): Promise<BackupEnd> {
   const links = await linkAgent(config, emit, stop, undo);
   const { agentId, transport, claims, host, onWarning, progress: cell } = links;
@@ -63,10 +68,12 @@ async function runOpened(
     guest: name,
     memory,
     stagingBytesMax: stagingBytesOf(config),
+    disks: openReplica(config),
   });
   undo.defer(() => store.close());
   if (store.problem !== null) onWarning(store.problem);
   if (await guestRunsHere(store, guestConfig)) return { outcome: { kind: 'took-over' } };
+  disks?.refuseChanges();
   const startStandby = () => QemuStandby.start(guestConfig);
   const standby = await WarmStandby.start(startStandby, monotonicClock, emit);
   undo.defer(() => standby.discard());
@@ -98,7 +105,7 @@ async function runOpened(
   const inputLog = new InputLog(config.output.inputLog.bytesMax, onWarning);
   const { outcome, guest } = await new BackupAgent({
     ...{ guestName: name, store, standby, transport, clock: monotonicClock, emit, agentId },
-    ...{ claims, progress, peer, network, inputLog },
+    ...{ claims, progress, peer, network, inputLog, disks },
     settings: {
       takeoverEnabled: config.takeover.enabled,
       verifyAtTakeover: config.verify.atTakeover,
@@ -106,6 +113,18 @@ async function runOpened(
   }).run(stop);
   await guest?.detach();
   return outcome.kind === 'took-over' ? { outcome, network: network.handOn() } : { outcome };
+}
+
+/** The images of replicated disks: their server has locked them already. */
+function openReplica(config: BackupConfig): DiskReplica | undefined {
+  const { disks, stateFolder, name } = config.guest;
+  const paths = disks.filter(({ replicate }) => replicate).map(({ path }) => path);
+  if (paths.length === 0) return undefined;
+  return new DiskReplica({
+    folder: join(stateFolder, name, 'disk-journal'),
+    images: paths.map((path) => DiskImage.open(path, true, false)),
+    journalBytesMax: config.staging.diskJournal,
+  });
 }
 
 /** The RAM file of an earlier run is kept: what it holds need not be sent again. */

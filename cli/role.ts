@@ -5,10 +5,12 @@ import { AgentConsole } from '../shared/agent/agent-console.ts';
 import { ControlSocket } from '../shared/agent/control-socket.ts';
 import { toBackupConfig, toPrimaryConfig } from '../shared/config/other-role.ts';
 import type { BackupConfig, PrimaryConfig } from '../shared/config/schema.ts';
+import type { DiskServer } from '../shared/disk/disk-server.ts';
 import type { GuestNetwork } from '../shared/net/guest-network.ts';
 import type { EmitEvent } from '../shared/observe/events.ts';
 import type { Observer } from '../shared/observe/observer.ts';
 import { exitCode } from './exit-code.ts';
+import { serveDisks } from './guest-disks.ts';
 
 /**
  * The one loop that gives a process its role. It starts with the role of its file; a backup that
@@ -25,9 +27,12 @@ export async function runRole(
   const console = new AgentConsole(name);
   const unsubscribe = observer.subscribe((event) => console.note(event));
   const socket = await ControlSocket.listen(join(runFolder, name), (line) => console.answer(line));
+  let disks: DiskServer | undefined;
   try {
-    return await changeRoles(config, observer.emit, stop, console);
+    disks = await serveDisks(config);
+    return await changeRoles(config, observer.emit, stop, console, disks);
   } finally {
+    await disks?.close();
     await socket.close();
     unsubscribe();
   }
@@ -38,14 +43,15 @@ async function changeRoles(
   emit: EmitEvent,
   stop: AbortSignal,
   console: AgentConsole,
+  disks: DiskServer | undefined,
 ): Promise<number> {
   let next = config;
   let network: GuestNetwork | undefined;
   for (;;) {
     const end: RoleEnd =
       next.role === 'primary'
-        ? await runAsPrimary(next, emit, stop, console, network)
-        : await runAsBackup(next, emit, stop, console);
+        ? await runAsPrimary(next, emit, stop, console, network, disks)
+        : await runAsBackup(next, emit, stop, console, disks);
     if (typeof end === 'number') return end;
     network = end.network;
     if (stop.aborted) {
@@ -65,10 +71,13 @@ async function runAsPrimary(
   stop: AbortSignal,
   console: AgentConsole,
   network: GuestNetwork | undefined,
+  disks: DiskServer | undefined,
 ): Promise<RoleEnd> {
-  const outcome = await runPrimary(config, emit, stop, console, network);
+  const outcome = await runPrimary(config, emit, stop, console, network, disks);
   switch (outcome.kind) {
     case 'released':
+      if (disks !== undefined) emit({ kind: 'warning', ...disksWait });
+      return exitCode.ok;
     case 'guest-ended':
       return exitCode.ok;
     case 'guest-lost':
@@ -102,8 +111,9 @@ async function runAsBackup(
   emit: EmitEvent,
   stop: AbortSignal,
   console: AgentConsole,
+  disks: DiskServer | undefined,
 ): Promise<RoleEnd> {
-  const { outcome, network } = await runBackup(config, emit, stop, console);
+  const { outcome, network } = await runBackup(config, emit, stop, console, disks);
   switch (outcome.kind) {
     case 'took-over':
       return network === undefined ? {} : { network };
@@ -113,3 +123,9 @@ async function runAsBackup(
       return exitCode.failed;
   }
 }
+
+const disksWait = {
+  code: 'E_DISKS_WAIT',
+  message: 'the guest runs on, and waits for its replicated disks until an agent is back',
+  hint: 'Start the agent again soon: it serves them. To end the guest, shut it down first.',
+};

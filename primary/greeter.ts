@@ -12,6 +12,8 @@ export interface GreeterParts {
   readonly agentId: string;
   readonly settings: Pick<Hello, 'hash' | 'blockBytes' | 'generalCodec' | 'windowBytes'>;
   readonly control: ControlChannel;
+  /** The guest's replicated disks, where it has some. */
+  readonly disks?: { readonly server: { readonly sizes: readonly number[] } } | undefined;
   readonly clock: AlarmClock;
   readonly randomBytes: (count: number) => Uint8Array;
 }
@@ -69,7 +71,7 @@ export class Greeter {
   }
 
   async #greet(term: Term): Promise<GreetingAnswer> {
-    const { guest, agentId, settings, control, randomBytes } = this.#parts;
+    const { guest, agentId, settings, control, randomBytes, disks } = this.#parts;
     const session = sessionId(hex(randomBytes(8)));
     const secret = randomBytes(secretBytes);
     const { hash, blockBytes, generalCodec, windowBytes } = settings;
@@ -83,6 +85,7 @@ export class Greeter {
       secret: hex(secret),
       ...{ hash, blockBytes, generalCodec, windowBytes },
       description: guest.description,
+      diskBytes: disks?.server.sizes ?? [],
     };
     try {
       const kinds = ['welcome', 'refuse'] as const;

@@ -8,6 +8,7 @@ import type { EmitEvent } from '../shared/observe/events.ts';
 import type { Transport } from '../shared/transport/transport.ts';
 import type { InputLogMessage } from '../shared/wire/input-body.ts';
 import type { DirtyTracker } from './capture/tracker.ts';
+import type { PrimaryDisks } from './disk/session-disks.ts';
 import type { BackupLossPolicy } from './machine.ts';
 import type { EpochEncoder } from './pipeline/epoch-encoder.ts';
 
@@ -28,6 +29,8 @@ export interface PrimaryParts {
   readonly output: GuestOutput;
   /** Where output waits for input to be logged. */
   readonly inputLog?: InputLogPort | undefined;
+  /** Where the guest has replicated disks. */
+  readonly disks?: PrimaryDisks | undefined;
   readonly settings: PrimarySettings;
   /** Fresh kernels whose hashes use `secret`. */
   openCodec(secret: Uint8Array): Promise<SessionCodec>;

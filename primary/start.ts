@@ -8,7 +8,9 @@ import { PageDigester } from '../shared/codec/page-digester.ts';
 import { captureBytesOf, chunkBytesOf } from '../shared/config/derived.ts';
 import { toGuestConfig } from '../shared/config/guest-section.ts';
 import type { PrimaryConfig } from '../shared/config/schema.ts';
+import type { DiskServer } from '../shared/disk/disk-server.ts';
 import { isUnderstudyError } from '../shared/errors.ts';
+import type { Guest } from '../shared/guest/guest.ts';
 import type { GuestNetwork } from '../shared/net/guest-network.ts';
 import type { EmitEvent } from '../shared/observe/events.ts';
 import type { GuestConfig } from '../shared/qemu/guest-options.ts';
@@ -20,7 +22,7 @@ import type { PageDigester as ScanDigester } from './capture/tracked-guest.ts';
 import type { PrimaryOutcome } from './machine.ts';
 import { OperatorCommands } from './operator-commands.ts';
 import { openCable } from './output/open-cable.ts';
-import { readableGuest } from './output/readable-guest.ts';
+import { type PauseListener, readableGuest } from './output/readable-guest.ts';
 import type { GuestOutput, PrimarySettings, SessionCodec } from './parts.ts';
 import { EpochEncoder } from './pipeline/epoch-encoder.ts';
 import { whoForbidsStart } from './term-holder.ts';
@@ -43,8 +45,11 @@ export async function runPrimary(
   stop: AbortSignal,
   console: AgentConsole,
   network?: GuestNetwork,
+  disks?: DiskServer,
 ): Promise<PrimaryOutcome> {
-  return await UndoList.around((undo) => runOpened(config, emit, stop, console, undo, network));
+  return await UndoList.around((undo) =>
+    runOpened(config, emit, stop, console, undo, network, disks),
+  );
 }
 
 async function runOpened(
@@ -54,6 +59,7 @@ async function runOpened(
   console: AgentConsole,
   undo: UndoList,
   network: GuestNetwork | undefined,
+  disks: DiskServer | undefined,
 ): Promise<PrimaryOutcome> {
   if (network !== undefined) undo.defer(() => network.close());
   const links = await linkAgent(config, emit, stop, undo);
@@ -61,6 +67,7 @@ async function runOpened(
   const opened = await openGuest(toGuestConfig(config.guest), claims, host, emit, stop);
   if ('by' in opened) return { kind: 'superseded', by: opened.by, planned: false };
   const { guest, fresh } = opened;
+  disks?.openToChanges();
   undo.defer(() => guest.detach());
   const { tracker, why } = chooseTracker(config.tracker, guest.tracked, await scanDigester(config));
   undo.defer(() => tracker.close());
@@ -79,10 +86,13 @@ async function runOpened(
   });
   if (cable !== undefined && network === undefined) undo.defer(() => cable.close());
   const agentOfGuest = new PrimaryAgent({
-    guest: cable === undefined ? guest : readableGuest(guest, cable),
+    guest: heardGuest(guest, cable, disks),
     ...{ tracker, transport, clock: monotonicClock, randomBytes, emit, agentId, claims, host },
     output: cable ?? noCable,
     inputLog: cable?.inputLog,
+    disks: disks && {
+      ...{ server: disks, frameBytes: chunkBytes, bytesPerSecond: config.flow.diskSyncRate },
+    },
     held: fresh,
     guestPid: guest.pid,
     settings: settingsOf(config),
@@ -114,7 +124,10 @@ async function runOpened(
   undo.defer(close);
   const outcome = await agentOfGuest.run(stop);
   // It was stopped, and is old: what its RAM file holds is all that is still of use.
-  if (outcome.kind === 'superseded') await guest.terminate();
+  if (outcome.kind === 'superseded') {
+    disks?.refuseChanges();
+    await guest.terminate();
+  }
   return outcome;
 }
 
@@ -152,6 +165,26 @@ async function openGuest(
   const guest = await QemuGuest.start(config, { paused: true });
   emit({ kind: 'guest', change: 'started', pid: guest.pid });
   return { guest, fresh: true };
+}
+
+/** The guest, whose pauses are heard by what must help it to stand still. */
+function heardGuest(
+  guest: QemuGuest,
+  cable: PauseListener | undefined,
+  disks: DiskServer | undefined,
+): Guest {
+  if (cable === undefined && disks === undefined) return guest;
+  return readableGuest(guest, {
+    pausing: () => {
+      cable?.pausing();
+      // QEMU flushes its disks when it stops: a sync of the host's disk would sit in the pause.
+      disks?.guestStops();
+    },
+    resumed: () => {
+      disks?.guestRuns();
+      cable?.resumed();
+    },
+  });
 }
 
 /** What the `scan` tracker compares pages by; its secret is its own. */

@@ -51,6 +51,15 @@ export class EpochReceiver {
     if (message.kind === 'begin') {
       this.#begin(frame.epoch, message);
     }
+    if (message.kind === 'disk') {
+      // Those of the epochs to come run ahead of them.
+      const ahead = frame.epoch - this.#committed;
+      if (ahead < 1 || ahead > diskEpochsAheadMax) {
+        throw outOfPlace(`disk changes of epoch ${frame.epoch} after epoch ${this.#committed}`);
+      }
+      await this.#store.disks.add(frame.epoch, message.payload);
+      return undefined;
+    }
     const open = this.#open;
     if (open === undefined || open.epoch !== frame.epoch) {
       throw outOfPlace(`a ${kind} frame of epoch ${frame.epoch} outside that epoch`);
@@ -73,6 +82,9 @@ export class EpochReceiver {
       case 'device':
         open.device.add(message);
         return undefined;
+      case 'disk-seal':
+        this.#store.setDiskSeal(message);
+        return undefined;
       case 'abort':
         this.#store.abort();
         this.#open = undefined;
@@ -82,7 +94,6 @@ export class EpochReceiver {
 
   /** Drops an epoch that is not whole. */
   close(): void {
-    if (this.#open === undefined) return;
     this.#store.abort();
     this.#open = undefined;
   }
@@ -129,6 +140,9 @@ export class EpochReceiver {
     };
   }
 }
+
+/** More epochs than a primary has under way. */
+const diskEpochsAheadMax = 8;
 
 interface OpenEpoch {
   readonly epoch: Epoch;

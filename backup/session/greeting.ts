@@ -38,6 +38,8 @@ export const protocolsOf = ({ protocol, protocolMax }: Hello): ProtocolRange => 
 export interface GreetedSide {
   readonly guestName: GuestName;
   readonly description: GuestDescription;
+  /** Size of each replicated disk. */
+  readonly diskBytes: readonly number[];
   /** The highest term that was seen here. */
   readonly highestTerm: Term;
 }
@@ -47,7 +49,7 @@ export interface GreetedSide {
  * seen here; undefined where there is nothing against it.
  */
 export function checkHello(hello: Hello, term: Term, side: GreetedSide): Refuse | undefined {
-  const { guestName, description, highestTerm } = side;
+  const { guestName, description, diskBytes, highestTerm } = side;
   const protocols = protocolsOf(hello);
   if (commonProtocol(protocols) === undefined) {
     return { kind: 'refuse', ...protocolMismatch(protocols, ownProtocols) };
@@ -67,7 +69,21 @@ export function checkHello(hello: Hello, term: Term, side: GreetedSide): Refuse 
     const [ours, theirs] = [description[key], hello.description[key]];
     if (ours !== theirs) return mismatch(keyInConfig[key], theirs, ours);
   }
+  for (const [disk, ours] of diskBytes.entries()) {
+    const theirs = hello.diskBytes[disk];
+    if (ours !== theirs) return otherSize(disk, theirs, ours);
+  }
   return undefined;
+}
+
+function otherSize(disk: number, theirs: number | undefined, ours: number): Refuse {
+  const there = theirs === undefined ? 'not there' : `${theirs} bytes`;
+  return {
+    kind: 'refuse',
+    code: 'E_DISK_SIZE',
+    message: `replicated disk ${disk} is ${there} on the primary, ${ours} bytes on the backup`,
+    hint: 'Make the image on the backup as large as that of the primary (truncate -s SIZE FILE).',
+  };
 }
 
 const descriptionKeys = [

@@ -1,6 +1,8 @@
 import type { AlarmClock } from '../../shared/clock.ts';
 import type { CodecSettings } from '../../shared/codec/codec-settings.ts';
 import { regionPages } from '../../shared/codec/region-digest.ts';
+import type { PageRange } from '../../shared/disk/disk-control.ts';
+import type { DiskServer } from '../../shared/disk/disk-server.ts';
 import type { UnderstudyError } from '../../shared/errors.ts';
 import { type Epoch, epoch, type GuestName, type Term, term } from '../../shared/ids.ts';
 import type { EmitEvent } from '../../shared/observe/events.ts';
@@ -24,6 +26,8 @@ export interface ReplicaSessionParts {
   readonly protocol: number;
   readonly windowBytes: number;
   readonly store: ReplicaStore;
+  /** Where the guest has replicated disks. */
+  readonly disks?: DiskServer | undefined;
   readonly transport: Transport;
   readonly clock: AlarmClock;
   readonly guestName: GuestName;
@@ -115,6 +119,17 @@ export class ReplicaSession {
   async pageDigests(): Promise<BigUint64Array> {
     await this.#prepared;
     return this.#parts.store.pageDigests();
+  }
+
+  /** Digests of pages of a disk as it is now. */
+  async diskDigests(range: PageRange): Promise<BigUint64Array> {
+    await this.#prepared;
+    return await this.#parts.disks!.digests(range, this.#parts.settings);
+  }
+
+  /** Size of each replicated disk in bytes. */
+  get diskBytes(): readonly number[] {
+    return this.#parts.disks?.sizes ?? [];
   }
 
   /** Receives nothing any more; resolves when the store is at rest, at a whole epoch. */

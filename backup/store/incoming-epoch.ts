@@ -1,5 +1,6 @@
 import type { Epoch, SessionId, Term } from '../../shared/ids.ts';
 import type { PageSet } from '../../shared/page-set.ts';
+import type { DiskSeal } from '../../shared/wire/disk-body.ts';
 import type { Checkpoint } from './replica-state.ts';
 import { baseDiffers } from './store-errors.ts';
 
@@ -20,6 +21,7 @@ export class IncomingEpoch {
   inPlace: PageSet | null = null;
   deviceState: Uint8Array | null = null;
   baseline: Uint8Array | null = null;
+  diskSeal: DiskSeal | null = null;
 
   constructor(start: EpochStart, base: Checkpoint | null) {
     this.start = start;

@@ -1,6 +1,7 @@
 import { isUnderstudyError, type UnderstudyError } from '../../shared/errors.ts';
 import type { WritableMemory } from '../../shared/memory/guest-memory.ts';
 import { DigestTable } from './digest-table.ts';
+import type { DiskReplica } from './disk-replica.ts';
 import { RamWriter } from './ram-writer.ts';
 import { nothingStaged, type ReplicaState } from './replica-state.ts';
 import { corrupt, mismatch, ramDamaged } from './store-errors.ts';
@@ -24,10 +25,11 @@ export async function recover(
   files: StoreFiles,
   memory: WritableMemory,
   empty: ReplicaState,
+  disks: DiskReplica | null,
 ): Promise<Recovered> {
   const { state, problems } = files.found;
   if (state !== null) refuseOther(files.state.path, state, empty);
-  const recovered = await recoverState(files, memory, empty);
+  const recovered = await recoverState(files, memory, empty, disks);
   // A slot that is damaged must not be taken for one that a kill cut short the next time.
   const isAsFound = recovered.state === state && problems.length === 0;
   if (recovered.state.phase === 'empty' || !isAsFound) files.state.writeBoth(recovered.state);
@@ -46,6 +48,7 @@ async function recoverState(
   files: StoreFiles,
   memory: WritableMemory,
   empty: ReplicaState,
+  disks: DiskReplica | null,
 ): Promise<Recovered> {
   const { state, problems } = files.found;
   try {
@@ -58,7 +61,7 @@ async function recoverState(
         return { state, table: null, problem: null };
       case 'redo':
       case 'whole':
-        return { ...(await recoverHeld(state, files, memory)), problem: null };
+        return { ...(await recoverHeld(state, files, memory, disks)), problem: null };
     }
   } catch (error) {
     if (!isUnderstudyError(error, 'E_REPLICA_CORRUPT')) throw error;
@@ -71,6 +74,7 @@ async function recoverHeld(
   found: ReplicaState,
   files: StoreFiles,
   memory: WritableMemory,
+  disks: DiskReplica | null,
 ): Promise<{ state: ReplicaState; table: DigestTable }> {
   const { checkpoint, settings, device, baseline } = found;
   if (checkpoint === null || settings === null || device === null || baseline === null) {
@@ -83,7 +87,11 @@ async function recoverHeld(
     files.staging.load(found.staged);
     await new RamWriter(memory, files.staging).applyChecked(settings);
     files.staging.clear();
-    state = { ...found, phase: 'whole', staged: nothingStaged };
+    if (found.disks !== null && disks === null) {
+      throw corrupt(files.state.path, 'it names disks that the guest does not have any more');
+    }
+    await disks?.apply(checkpoint.epoch, found.disks);
+    state = { ...found, phase: 'whole', staged: nothingStaged, disks: null };
     files.state.write(state);
   }
   const table = await DigestTable.ofRam(settings, memory);

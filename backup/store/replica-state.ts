@@ -25,7 +25,10 @@ import { type Epoch, epoch, type SessionId, sessionId, type Term, term } from '.
  *    328  40  device state: which file (u32, 2 = none), bytes (u32), SHA-256
  *    368  40  baseline, likewise
  *    408  36  staged pages: count (u32), SHA-256 of their index
- *    444  36  zeros
+ *    444  4   1: a journal of disk changes belongs to the epoch; 0: none
+ *    448  8   bytes of the bodies in it
+ *    456  8   XXH64 over them
+ *    464  16  zeros
  *    480  32  SHA-256 of bytes 0–479
  *
  * Numbers are little-endian.
@@ -41,6 +44,8 @@ export interface ReplicaState {
   readonly device: BlobReference | null;
   readonly baseline: BlobReference | null;
   readonly staged: StagedReference;
+  /** The journal of disk changes that is still to be written; null: none is. */
+  readonly disks: DiskReference | null;
 }
 
 /**
@@ -72,6 +77,12 @@ export interface StagedReference {
   readonly sha256: Uint8Array;
 }
 
+/** A journal of disk changes, whole: what its bodies add up to. */
+export interface DiskReference {
+  readonly bytes: number;
+  readonly digest: bigint;
+}
+
 export const stateBytes = 512;
 export const sha256Bytes = 32;
 export const nothingStaged: StagedReference = { count: 0, sha256: new Uint8Array(sha256Bytes) };
@@ -86,6 +97,7 @@ export const emptyState = (guest: string, pageCount: number): ReplicaState => ({
   device: null,
   baseline: null,
   staged: nothingStaged,
+  disks: null,
 });
 
 const magic = Uint8Array.of(0x55, 0x53, 0x52, 0x45, 0x50, 0x4c, 0, 1);
@@ -121,6 +133,11 @@ export function encodeState(state: ReplicaState, sequence: number): Uint8Array {
   putBlob(bytes, view, 368, state.baseline);
   view.setUint32(408, state.staged.count, true);
   bytes.set(state.staged.sha256, 412);
+  if (state.disks !== null) {
+    view.setUint32(444, 1, true);
+    view.setBigUint64(448, BigInt(state.disks.bytes), true);
+    view.setBigUint64(456, state.disks.digest, true);
+  }
   bytes.set(sha256(bytes.subarray(0, checkedBytes)), checkedBytes);
   return bytes;
 }
@@ -149,6 +166,7 @@ export function decodeState(
     device: getBlob(bytes, view, 328),
     baseline: getBlob(bytes, view, 368),
     staged: { count: view.getUint32(408, true), sha256: bytes.slice(412, 444) },
+    disks: getDisks(view),
   };
   return { state, sequence: Number(view.getBigUint64(8, true)) };
 }
@@ -180,6 +198,12 @@ function getSettings(bytes: Uint8Array, view: DataView): CodecSettings | null | 
 
 export function sameSettings(a: CodecSettings, b: CodecSettings): boolean {
   return a.hash === b.hash && a.blockBytes === b.blockBytes && equal(a.secret, b.secret);
+}
+
+function getDisks(view: DataView): DiskReference | null {
+  if (view.getUint32(444, true) === 0) return null;
+  const bytes = Number(view.getBigUint64(448, true));
+  return { bytes, digest: view.getBigUint64(456, true) };
 }
 
 function putText(bytes: Uint8Array, at: number, size: number, text: string): void {

@@ -1,10 +1,12 @@
 import type { CodecSettings } from '../../shared/codec/codec-settings.ts';
 import type { UnderstudyError } from '../../shared/errors.ts';
-import { type GuestName, pageBytes } from '../../shared/ids.ts';
+import { pageBytes } from '../../shared/ids.ts';
 import type { GuestMemory, WritableMemory } from '../../shared/memory/guest-memory.ts';
 import { PageSet } from '../../shared/page-set.ts';
+import type { DiskSeal } from '../../shared/wire/disk-body.ts';
 import type { DecodeSink, DecodeSource, PageBatch } from '../decode/epoch-decoder.ts';
 import { DigestTable } from './digest-table.ts';
+import { DiskStage } from './disk-stage.ts';
 import { type EpochStart, IncomingEpoch } from './incoming-epoch.ts';
 import { OneAtATime } from './one-at-a-time.ts';
 import { checkRam, type RamVerdict } from './ram-check.ts';
@@ -21,6 +23,7 @@ import {
   stagingFull,
 } from './store-errors.ts';
 import { StoreFiles } from './store-files.ts';
+import type { CommitResult, StoreOptions, Takeover } from './store-options.ts';
 
 /**
  * The backup's copy of a guest: RAM file, device state and baseline of one epoch.
@@ -57,6 +60,8 @@ export class ReplicaStore implements DecodeSink, DecodeSource {
   #incoming: IncomingEpoch | null = null;
   readonly #onePage = new Uint8Array(pageBytes);
   readonly #calls = new OneAtATime();
+  /** Where changes of the guest's disks are taken. */
+  readonly disks: DiskStage;
 
   private constructor(options: StoreOptions, files: StoreFiles, recovered: Recovered) {
     this.ram = options.memory;
@@ -67,6 +72,7 @@ export class ReplicaStore implements DecodeSink, DecodeSource {
     this.#writer = new RamWriter(options.memory, files.staging);
     this.#record = new ReplicaRecord(files.state, recovered.state);
     this.#table = recovered.table;
+    this.disks = new DiskStage(options.disks ?? null, this.#record);
   }
 
   /**
@@ -75,11 +81,11 @@ export class ReplicaStore implements DecodeSink, DecodeSource {
    * Throws `E_REPLICA_LOCKED`, `E_REPLICA_MISMATCH`, `E_TMPFS_FULL`.
    */
   static async open(options: StoreOptions): Promise<ReplicaStore> {
-    const { folder, guest, memory, stagingBytesMax } = options;
+    const { folder, guest, memory, stagingBytesMax, disks = null } = options;
     const empty = emptyState(guest, memory.pageCount);
     const files = new StoreFiles(folder, empty, stagingBytesMax);
     try {
-      return new ReplicaStore(options, files, await recover(files, memory, empty));
+      return new ReplicaStore(options, files, await recover(files, memory, empty, disks));
     } catch (error) {
       files.close();
       throw error;
@@ -169,6 +175,10 @@ export class ReplicaStore implements DecodeSink, DecodeSource {
     return this.#onePage;
   }
 
+  setDiskSeal(seal: DiskSeal): void {
+    this.#receiving('setDiskSeal').diskSeal = seal;
+  }
+
   setDeviceState(bytes: Uint8Array): void {
     this.#receiving('setDeviceState').deviceState = bytes.slice();
   }
@@ -188,6 +198,7 @@ export class ReplicaStore implements DecodeSink, DecodeSource {
     return this.#calls.run('commit', async () => {
       let pages: number;
       try {
+        if (incoming.inPlace !== null) await this.disks.goInPlace(incoming.start.epoch);
         pages = this.#seal(incoming, ramDigest);
       } catch (error) {
         this.#drop();
@@ -280,6 +291,7 @@ export class ReplicaStore implements DecodeSink, DecodeSource {
   close(): void {
     this.#incoming = null;
     this.#table = null;
+    this.disks.close();
     this.#files.close();
   }
 
@@ -298,12 +310,13 @@ export class ReplicaStore implements DecodeSink, DecodeSource {
     if (found !== ramDigest) throw digestDiffers(start.epoch, ramDigest, found);
     if (deviceState === null) throw incomplete(start.epoch, 'device state');
     const { state } = this.#record;
+    const disks = this.disks.reference(incoming);
     const kept = incoming.continuesSession ? state.baseline : null;
     if (incoming.baseline === null && kept === null) throw incomplete(start.epoch, 'a baseline');
     if (inPlace === null) this.#writer.reserve();
     this.#record.set({
       ...state,
-      phase: inPlace === null ? 'redo' : 'whole',
+      phase: inPlace === null || disks !== null ? 'redo' : 'whole',
       checkpoint: { session: start.session, epoch: start.epoch, term: start.term, ramDigest },
       settings: table.settings,
       device: this.#files.device.write(deviceState, state.device),
@@ -312,6 +325,7 @@ export class ReplicaStore implements DecodeSink, DecodeSource {
           ? kept
           : this.#files.baseline.write(incoming.baseline, state.baseline),
       staged: inPlace === null ? staging.writeIndex() : nothingStaged,
+      disks,
     });
     return inPlace === null ? staging.count : inPlace.size;
   }
@@ -321,6 +335,7 @@ export class ReplicaStore implements DecodeSink, DecodeSource {
     const { phase, checkpoint, settings } = this.#record.state;
     if (phase !== 'redo') return;
     try {
+      await this.disks.apply();
       if (this.#table !== null) {
         await this.#writer.apply(this.#table);
       } else {
@@ -333,11 +348,17 @@ export class ReplicaStore implements DecodeSink, DecodeSource {
     }
     const found = this.#table.root;
     if (found === checkpoint!.ramDigest) {
-      this.#record.set({ ...this.#record.state, phase: 'whole', staged: nothingStaged });
+      this.#record.set({
+        ...this.#record.state,
+        phase: 'whole',
+        staged: nothingStaged,
+        disks: null,
+      });
     } else {
       this.#record.lowerTo('empty');
     }
     this.#files.staging.clear();
+    this.disks.applied(checkpoint!.epoch);
     if (found !== checkpoint!.ramDigest) throw ramDamaged(checkpoint!, found);
   }
 
@@ -362,6 +383,7 @@ export class ReplicaStore implements DecodeSink, DecodeSource {
   #drop(): void {
     this.#incoming = null;
     if (this.#record.state.phase !== 'redo') this.#files.staging.clear();
+    this.disks.drop();
   }
 
   #prepared(): DigestTable {
@@ -374,25 +396,4 @@ export class ReplicaStore implements DecodeSink, DecodeSource {
     if (this.#incoming === null) throw new Error(`${call}: no epoch is being received`);
     return this.#incoming;
   }
-}
-
-export interface StoreOptions {
-  /** For the store alone, on a tmpfs beside the RAM file. Made if need be. */
-  readonly folder: string;
-  readonly guest: GuestName;
-  readonly memory: WritableMemory;
-  /** Bound of the journal. Worth a quarter of guest RAM or more. */
-  readonly stagingBytesMax: number;
-}
-
-/** An epoch as a takeover gets it. */
-export interface Takeover extends Checkpoint {
-  readonly settings: CodecSettings;
-  readonly baseline: Uint8Array;
-  readonly deviceState: Uint8Array;
-}
-
-export interface CommitResult {
-  /** Distinct pages that the epoch wrote. */
-  readonly pages: number;
 }

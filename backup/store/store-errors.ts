@@ -70,6 +70,16 @@ export function stagingFull(epoch: number, stagingBytesMax: number): UnderstudyE
   );
 }
 
+/** The disks change faster than epochs are committed. */
+export function journalFull(epoch: number): UnderstudyError {
+  return new UnderstudyError('E_DISK_JOURNAL', `disk changes of epoch ${epoch} have no room`, {
+    hint:
+      'The epoch was dropped and the primary synchronises. If this repeats, raise ' +
+      "staging.diskBytesMax on the backup or shorten the primary's epochs.",
+    fields: { epoch },
+  });
+}
+
 /** The epoch does not build on what is held: only a synchronisation can go on from here. */
 export function baseDiffers(
   start: { readonly session: string; readonly epoch: number },

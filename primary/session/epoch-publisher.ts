@@ -2,6 +2,7 @@ import { type AlarmClock, turn } from '../../shared/clock.ts';
 import { EpochDigest } from '../../shared/codec/digest.ts';
 import type { Epoch } from '../../shared/ids.ts';
 import type { StreamSender } from '../../shared/transport/stream-sender.ts';
+import type { DiskSeal } from '../../shared/wire/disk-body.ts';
 import { byteLengthOf, frameHeaderBytes } from '../../shared/wire/frame.ts';
 import { splitParts } from '../../shared/wire/part-list.ts';
 import { encodeStreamBody, type StreamMessage } from '../../shared/wire/stream-body.ts';
@@ -65,6 +66,11 @@ export class EpochPublisher {
 
   async sendParts(kind: 'baseline' | 'device', bytes: Uint8Array): Promise<void> {
     for (const part of splitParts(kind, bytes)) await this.#send(part);
+  }
+
+  /** What the changes of the guest's disks add up to: they have travelled beside the epoch. */
+  async sendDiskSeal(seal: DiskSeal): Promise<void> {
+    await this.#send(seal);
   }
 
   /**

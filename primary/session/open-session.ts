@@ -6,6 +6,7 @@ import { defaultSendLimits } from '../../shared/transport/send-window.ts';
 import { StreamSender } from '../../shared/transport/stream-sender.ts';
 import { subjectsOf } from '../../shared/transport/subjects.ts';
 import { guestHash, sessionBits } from '../../shared/wire/frame.ts';
+import { openDisks } from '../disk/session-disks.ts';
 import type { PrimaryParts } from '../parts.ts';
 import { Session, sessionClosed } from './session.ts';
 
@@ -57,9 +58,10 @@ export async function openSession(
     },
   });
   const { baselineEveryEpochs, verifyEveryEpochs, liveRounds } = settings;
+  const disks = openDisks(parts.disks, sender, settings, options.secret);
   return new Session({
     ...{ about, guest, tracker, encoder, digester, sender, control, clock, emit, output },
-    ...{ baselineEveryEpochs, verifyEveryEpochs, liveRounds },
+    ...{ disks, baselineEveryEpochs, verifyEveryEpochs, liveRounds },
     onFailed: (error) => {
       options.onWarning(error);
       options.onBroken(error);

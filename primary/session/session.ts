@@ -7,11 +7,14 @@ import { type Epoch, epoch, type Term } from '../../shared/ids.ts';
 import type { EmitEvent } from '../../shared/observe/events.ts';
 import type { About, ControlChannel } from '../../shared/transport/control-channel.ts';
 import type { StreamSender } from '../../shared/transport/stream-sender.ts';
+import type { DiskDigestsRequest } from '../../shared/wire/disk-digest-body.ts';
 import { CaptureSlots } from '../capture/capture-slots.ts';
 import { takeCheckpoint } from '../capture/checkpoint.ts';
 import { type LiveResult, LiveRounds } from '../capture/live-rounds.ts';
 import type { DirtyTracker } from '../capture/tracker.ts';
 import { WrittenPages } from '../capture/written-pages.ts';
+import { levelDisks } from '../disk/disk-level.ts';
+import type { SessionDisks } from '../disk/session-disks.ts';
 import type { GuestOutput } from '../parts.ts';
 import type { EpochEncoder } from '../pipeline/epoch-encoder.ts';
 import { EpochPublisher } from './epoch-publisher.ts';
@@ -28,6 +31,8 @@ export interface SessionParts {
   readonly sender: StreamSender;
   readonly control: ControlChannel;
   readonly output: Pick<GuestOutput, 'hold' | 'barrier'>;
+  /** Where the guest has replicated disks. */
+  readonly disks?: SessionDisks | undefined;
   readonly clock: AlarmClock;
   readonly emit: EmitEvent;
   /** A new baseline every so many epochs; 0: only at the start and after a reboot. */
@@ -103,6 +108,8 @@ export class Session {
     const written = this.#written;
     const startedAtMs = clock.nowMs();
     const first = epoch(1);
+    // First of all: it takes longest, and what the guest changes meanwhile is under way already.
+    await this.#levelDisks();
     written.arm();
     // Arming may have met pages in the middle of direct I/O. From this pause on it is exact.
     await this.#collectPaused();
@@ -170,11 +177,12 @@ export class Session {
   close(cause: string): void {
     this.#closed.abort(sessionClosed(cause));
     this.#parts.sender.close();
+    this.#parts.disks?.stream.close();
   }
 
   /** Live rounds, the paused part, and all that follows it: returns the epoch's wire bytes. */
   async #closeEpoch(number: Epoch, staysPaused = false): Promise<number> {
-    const { guest, clock, emit, baselineEveryEpochs, output } = this.#parts;
+    const { guest, clock, emit, baselineEveryEpochs, output, disks } = this.#parts;
     const { signal } = this.#closed;
     const written = this.#written;
     signal.throwIfAborted();
@@ -191,7 +199,10 @@ export class Session {
       ...(directIoBefore === undefined ? {} : { directIoBefore }),
       withBaseline: this.#baselineDue || periodic,
       drain: (count) => this.#drain(count),
-      beforeResume: () => output.barrier(number),
+      beforeResume: () => {
+        output.barrier(number);
+        disks?.stream.barrier(number);
+      },
       beforeForget: (scanned, scanMs) => {
         this.#audit.settle(written.candidates);
         this.#audit.settle(written.toCapture);
@@ -208,6 +219,7 @@ export class Session {
       this.#baselineDue = false;
     }
     await this.#publisher.sendParts('device', checkpoint.deviceState);
+    if (disks !== undefined) await this.#publisher.sendDiskSeal(await disks.stream.seal(number));
     this.#comparison.encoded(number);
     let epochBytes = 0;
     await this.#publisher.commit(({ stats, ramDigest, wireBytes, encodeMs }) => {
@@ -256,6 +268,17 @@ export class Session {
     this.#closed.signal.throwIfAborted();
   }
 
+  async #levelDisks(): Promise<void> {
+    const { disks, control, about, clock, emit } = this.#parts;
+    if (disks === undefined) return;
+    const { server, stream, settings, bytesPerSecond } = disks;
+    const ask = async (request: DiskDigestsRequest): Promise<BigUint64Array> =>
+      (await this.#ask((ms) => control.ask(about, request, ['disk-digests'], ms), request.count))
+        .digests;
+    const closed = this.#closed.signal;
+    await levelDisks({ server, stream, settings, bytesPerSecond, ask, clock, emit, closed });
+  }
+
   #auditSlice(): void {
     const { clock, emit } = this.#parts;
     const done = this.#audit.slice();
@@ -268,6 +291,24 @@ export class Session {
     if (!ok) throw this.#audit.failure(done);
   }
 
+  /** Asks for `count` digests until they come. */
+  async #ask<Answer extends { readonly digests: BigUint64Array }>(
+    question: (timeoutMs: number) => Promise<Answer>,
+    count: number,
+  ): Promise<Answer> {
+    for (let attempt = 0; ; attempt++) {
+      try {
+        const asked = question(digestsTimeoutsMs[attempt]!);
+        const answer = await Promise.race([asked, this.#whenClosed]);
+        if (answer.digests.length !== count) throw new Error(`${answer.digests.length} digests`);
+        return answer;
+      } catch (error) {
+        const lost = isUnderstudyError(error, 'E_TRANSPORT_TIMEOUT');
+        if (!lost || attempt + 1 >= digestsTimeoutsMs.length) throw error;
+      }
+    }
+  }
+
   #askDigests(): PeerDigests {
     const { control, about, guest } = this.#parts;
     const none = epoch(0);
@@ -277,18 +318,7 @@ export class Session {
       count: number,
     ): Promise<BigUint64Array> => {
       const request = { kind: `${kind}-request`, epoch: none, first, count } as const;
-      for (let attempt = 0; ; attempt++) {
-        const timeoutMs = digestsTimeoutsMs[attempt]!;
-        const asked = control.ask(about, request, [kind], timeoutMs);
-        try {
-          const { digests } = await Promise.race([asked, this.#whenClosed]);
-          if (digests.length !== count) throw new Error(`${digests.length} digests`);
-          return digests;
-        } catch (error) {
-          const lost = isUnderstudyError(error, 'E_TRANSPORT_TIMEOUT');
-          if (!lost || attempt + 1 >= digestsTimeoutsMs.length) throw error;
-        }
-      }
+      return (await this.#ask((ms) => control.ask(about, request, [kind], ms), count)).digests;
     };
     return {
       regions: () => ask('region-digests', 0, regionCountOf(guest.memory.pageCount)),

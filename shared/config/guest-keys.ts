@@ -7,12 +7,19 @@ const port = { min: 1, max: 65535 };
 const disk = group('One disk, seen by the guest as a virtio block device.', {
   path: path({
     what: 'The image file.',
-    why: 'Both hosts need the same file under this path: Understudy does not copy disks yet.',
+    why: 'Replicated: an image of its own on each host, of one size. Else one that both reach.',
   }),
   format: choice(['raw', 'qcow2'], {
     what: 'Format of the image.',
     why: 'Say what the image is; QEMU is never left to guess it.',
     fallback: 'raw',
+  }),
+  replicate: flag({
+    what:
+      'Whether the backup keeps a copy of its own, each epoch whole: the agent then is the disk ' +
+      'server of the guest. For a `raw` image or a block device.',
+    why: 'Set it to true on both hosts where they share no storage.',
+    fallback: false,
   }),
   readonly: flag({
     what: 'Whether the guest may only read the disk.',

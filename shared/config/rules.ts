@@ -131,6 +131,19 @@ ${formatSize(least)}`;
         : 'the guest has nothing to boot from: set guest.kernel, or add a disk to guest.disks',
   },
   {
+    keys: ['guest.disks'],
+    check: ({ role, guest }) => {
+      const wrong = guest.disks.find((disk) => disk.replicate && role === 'lab');
+      if (wrong !== undefined) return 'a drill has no replicated disks yet: set replicate to false';
+      const unfit = guest.disks.find(
+        ({ replicate, format, readonly }) => replicate && (format !== 'raw' || readonly),
+      );
+      return unfit === undefined
+        ? undefined
+        : `${unfit.path} is replicated, so it must be raw and not readonly`;
+    },
+  },
+  {
     keys: ['guest.cpu', 'guest.accelerator'],
     check: ({ guest }) =>
       guest.cpu === 'host' && guest.accelerator === 'tcg'

@@ -217,6 +217,14 @@ export const flow = group('How much is under way between the sides.', {
     max: bounds.windowBytesMax,
     fallback: bounds.windowBytes,
   }),
+  diskSyncRate: optional(
+    size({
+      what: 'What bringing replicated disks level may send in a second; null: as much as it can.',
+      why: 'Set it where clients of the guest use the same link.',
+      min: 1 * mib,
+      max: 64 * gib,
+    }),
+  ),
   chunk: optional(
     size({
       what: 'Page data in one NATS message; null: as much as the server takes, at most 1MiB.',
@@ -272,6 +280,13 @@ export const staging = group('Where an epoch waits until it is whole.', {
       max: 256 * gib,
     }),
   ),
+  diskJournal: size({
+    what: 'Room on the disk of `guest.stateFolder` for changes of replicated disks.',
+    why: 'Raise it for a guest that changes more of its disks within a few epochs.',
+    min: 64 * mib,
+    max: 2 ** 44,
+    fallback: 4 * gib,
+  }),
 });
 
 export const baseline = group('The part of the guest that is neither RAM nor device state.', {

@@ -25,7 +25,8 @@ export type TakeChanges = (epoch: Epoch, body: Uint8Array, sent: () => void) => 
 
 /**
  * Serves a guest's disks to its QEMU over NBD, from a thread of its own. It outlives the roles of
- * its host: the guest's disks stay where they are when a backup becomes the primary.
+ * its host: the guest's disks stay where they are when a backup becomes the primary. Changes wait
+ * until it is said whether the guest runs here.
  */
 export class DiskServer {
   readonly #worker: Worker;

@@ -27,13 +27,13 @@ const task = workerData as DiskTask;
 const logBytesMax = 32 * 2 ** 20;
 
 const state: DiskState = {
-  isOpen: false,
+  changes: 'undecided',
   log: undefined,
   control: new Int32Array(task.control),
   flushing: new Set(),
 };
 let logNumber = 0;
-/** Changes that wait for room in the log, in order. */
+/** Changes that wait for room in the log, or to be allowed, in order. */
 const waiting: (() => void)[] = [];
 const images: DiskImage[] = [];
 const disks: LoggedDisk[] = [];
@@ -54,18 +54,25 @@ try {
 }
 
 function admit(work: () => void): void {
-  if (waiting.length === 0 && (state.log?.hasRoom ?? true)) work();
+  if (waiting.length === 0 && mayChange()) work();
   else waiting.push(work);
 }
 
 function admitWaiting(): void {
-  while (waiting.length > 0 && (state.log?.hasRoom ?? true)) waiting.shift()!();
+  while (waiting.length > 0 && mayChange()) waiting.shift()!();
+}
+
+function mayChange(): boolean {
+  return state.changes !== 'undecided' && (state.log?.hasRoom ?? true);
 }
 
 function onMessage(message: ToDiskThread): void {
   switch (message.kind) {
     case 'open-to-changes':
-      state.isOpen = message.isOpen;
+      state.changes = message.isOpen ? 'open' : 'refused';
+      // A guest that comes from elsewhere counts on what it was told there to be durable.
+      if (message.isOpen) for (const disk of disks) disk.syncSoon();
+      admitWaiting();
       return;
     case 'start-log':
       startLog(message.log, message.frameBytes);

@@ -1,3 +1,4 @@
+import { systemCode } from '../errors.ts';
 import { pageBytes } from '../ids.ts';
 import type { DiskExtent, NbdDisk } from '../nbd/nbd-disk.ts';
 import type { ChangeLog } from './change-log.ts';
@@ -6,8 +7,11 @@ import type { DiskImage } from './disk-image.ts';
 
 /** What all disks of a guest have in common. */
 export interface DiskState {
-  /** The guest runs here; otherwise its disks change by the primary's epochs alone. */
-  isOpen: boolean;
+  /**
+   * `open`: the guest runs here. `refused`: it does not, and its disks change by the primary's
+   * epochs alone. `undecided`: changes wait until it is known.
+   */
+  changes: 'open' | 'refused' | 'undecided';
   log: ChangeLog | undefined;
   readonly control: Int32Array;
   /** To be called when the guest stops: each ends the waiting of a FLUSH. */
@@ -50,20 +54,22 @@ export class LoggedDisk implements NbdDisk {
     this.#refuseUnlessOpen();
     try {
       this.#image.write(offset, source);
-    } finally {
-      // Also what failed midway: of a range that could not be written either content is right,
-      // but both sides must have the same.
-      this.#log((log, epoch) => log.data(epoch, this.#disk, offset, source));
+    } catch (error) {
+      this.#logFailed(offset, source.length);
+      throw error;
     }
+    this.#log((log, epoch) => log.data(epoch, this.#disk, offset, source));
   }
 
   zero(offset: number, length: number, mayPunch: boolean): void {
     this.#refuseUnlessOpen();
     try {
       this.#image.zero(offset, length, mayPunch);
-    } finally {
-      this.#log((log, epoch) => log.zeros(epoch, this.#disk, offset, length));
+    } catch (error) {
+      this.#logFailed(offset, length);
+      throw error;
     }
+    this.#log((log, epoch) => log.zeros(epoch, this.#disk, offset, length));
   }
 
   trim(offset: number, length: number): void {
@@ -115,11 +121,40 @@ export class LoggedDisk implements NbdDisk {
       const length = Math.min(pageBytes, this.sizeBytes - offset);
       const content = page.subarray(0, length);
       this.#image.readNow(offset, content);
-      const isZero = content.every((byte) => byte === 0);
-      this.#log((log, epoch) => {
-        if (isZero) log.zeros(epoch, this.#disk, offset, length);
-        else log.data(epoch, this.#disk, offset, content);
-      });
+      this.#logContent(offset, content);
+    }
+  }
+
+  /** Syncs what came by epochs alone, beside the guest: the next FLUSH tells of a failure. */
+  syncSoon(): void {
+    this.#image.flush().catch((error: unknown) => {
+      this.#failed = error;
+    });
+  }
+
+  #logContent(offset: number, content: Uint8Array): void {
+    const isZero = zeroPage.compare(content, 0, content.length, 0, content.length) === 0;
+    this.#log((log, epoch) => {
+      if (isZero) log.zeros(epoch, this.#disk, offset, content.length);
+      else log.data(epoch, this.#disk, offset, content);
+    });
+  }
+
+  /**
+   * A change that failed may have been made in part. The guest is told so, and nothing is known of
+   * the range; but the backup must have what is here. What can't be read is left to the digests.
+   */
+  #logFailed(offset: number, length: number): void {
+    if (this.#state.log === undefined) return;
+    const part = Buffer.alloc(pageBytes);
+    try {
+      for (let done = 0; done < length; done += part.length) {
+        const content = part.subarray(0, Math.min(part.length, length - done));
+        this.#image.readNow(offset + done, content);
+        this.#logContent(offset + done, content);
+      }
+    } catch (error) {
+      if (systemCode(error) === undefined) throw error;
     }
   }
 
@@ -129,7 +164,9 @@ export class LoggedDisk implements NbdDisk {
   }
 
   #refuseUnlessOpen(): void {
-    if (this.#state.isOpen) return;
+    if (this.#state.changes === 'open') return;
     throw Object.assign(new Error('the guest does not run here'), { code: 'EPERM' });
   }
 }
+
+const zeroPage = Buffer.alloc(pageBytes);

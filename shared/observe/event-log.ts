@@ -32,6 +32,16 @@ export function logEvent(log: Log, event: AgentEvent): void {
       log.info(text, { event: 'sync', phase, session });
       return;
     }
+    case 'disk-sync': {
+      const { phase, disk, sizeBytes, comparedBytes, sentBytes, syncMs } = event;
+      const texts = {
+        started: `bringing disk ${disk} level, ${bytesText(sizeBytes)}`,
+        progress: `disk ${disk}: ${bytesText(comparedBytes)} compared, ${bytesText(sentBytes)} sent`,
+        done: `disk ${disk} is level: ${bytesText(sentBytes)} sent in ${ms(syncMs)}`,
+      };
+      log.info(texts[phase], { event: 'disk-sync', phase, disk });
+      return;
+    }
     case 'verify':
       logVerify(log, event);
       return;

@@ -26,6 +26,16 @@ export type AgentEvent =
       bytes: number;
       syncMs: number;
     }
+  /** A replicated disk is brought level. */
+  | {
+      kind: 'disk-sync';
+      phase: 'started' | 'progress' | 'done';
+      disk: number;
+      sizeBytes: number;
+      comparedBytes: number;
+      sentBytes: number;
+      syncMs: number;
+    }
   | ({ kind: 'epoch' } & EpochCaptured)
   | { kind: 'ack'; epoch: Epoch; lagMs: number }
   | {

@@ -1,7 +1,6 @@
 import {
   type AcceleratorKind,
   cablePath,
-  type DiskConfig,
   defaultCpu,
   defaultMachine,
   type GuestConfig,
@@ -37,7 +36,7 @@ export function qemuArguments(options: ArgumentOptions): string[] {
     ...monitor('operator', paths.operatorMonitor),
     ...serial(config.serialLog),
     ...kernel(config),
-    ...config.disks.flatMap(disk),
+    ...config.disks.flatMap((_, index) => disk(config, paths, index)),
     ...config.networks.flatMap((_, card) => network(config, paths, card)),
     ...config.extraArguments,
     ...(role === 'standby' ? ['-incoming', 'defer'] : []),
@@ -73,12 +72,31 @@ function kernel(config: GuestConfig): string[] {
   ];
 }
 
-function disk(config: DiskConfig, index: number): string[] {
+function disk(guest: GuestConfig, paths: GuestPaths, index: number): string[] {
+  const config = guest.disks[index]!;
+  if (config.replicate === true) return replicatedDisk(guest, paths, index);
   const { path, format, readonly } = config;
   const file = `file=${quoted(path)},format=${format},readonly=${readonly === true ? 'on' : 'off'}`;
   const device = `virtio-blk-pci,id=disk${index},drive=disk${index}-file,bootindex=${index + 1}`;
   return ['-drive', `if=none,id=disk${index}-file,${file}`, '-device', device];
 }
+
+/**
+ * A disk that the agent serves. A guest whose agent is away waits for its disk; an error of the
+ * host's disk is the guest's to see, not a reason to stop it.
+ */
+function replicatedDisk(guest: GuestConfig, paths: GuestPaths, index: number): string[] {
+  const before = guest.disks.slice(0, index).filter(({ replicate }) => replicate === true);
+  const server = `server.type=unix,server.path=${quoted(paths.disks)},export=disk${before.length}`;
+  const patience = `reconnect-delay=${reconnectSeconds},open-timeout=10`;
+  const node = `driver=nbd,node-name=disk${index}-file,${server},${patience},discard=unmap`;
+  const errors = 'rerror=report,werror=report';
+  const device = `virtio-blk-pci,id=disk${index},drive=disk${index}-file,bootindex=${index + 1}`;
+  return ['-blockdev', node, '-device', `${device},${errors}`];
+}
+
+/** A day: who ends an agent for longer ends the guest, too. */
+const reconnectSeconds = 86_400;
 
 function network(guest: GuestConfig, paths: GuestPaths, index: number): string[] {
   const config = guest.networks[index]!;

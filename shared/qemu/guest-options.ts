@@ -37,6 +37,8 @@ export interface DiskConfig {
   readonly path: string;
   readonly format: 'raw' | 'qcow2';
   readonly readonly?: boolean | undefined;
+  /** The agent serves it, and the backup has a copy. */
+  readonly replicate?: boolean | undefined;
 }
 
 export type NetworkConfig =
@@ -65,6 +67,8 @@ export interface GuestPaths {
   readonly operatorMonitor: string;
   /** Where the baseline stream is written to and read from. */
   readonly stream: string;
+  /** Where the agent serves replicated disks. */
+  readonly disks: string;
   readonly pidFile: string;
   readonly record: string;
   readonly lock: string;
@@ -85,6 +89,7 @@ export function guestPaths(config: GuestConfig): GuestPaths {
     monitor: join(folder, 'qmp.sock'),
     operatorMonitor: join(folder, 'operator.sock'),
     stream: join(folder, 'stream.sock'),
+    disks: join(folder, 'disks.sock'),
     pidFile: join(folder, 'qemu.pid'),
     record: join(folder, 'guest.json'),
     lock: join(folder, 'lock'),
@@ -133,7 +138,9 @@ export function devicesDigest(config: GuestConfig, accelerator: AcceleratorKind)
     cpu: config.cpu ?? defaultCpu(accelerator),
     memoryBytes: config.memoryBytes,
     vcpus: config.vcpus,
-    disks: config.disks.map((disk) => disk.readonly === true),
+    disks: config.disks.map((disk) =>
+      disk.replicate === true ? 'replicated' : disk.readonly === true,
+    ),
     networks: config.networks.map((network, card) =>
       network.kind === 'cable' ? `cable ${macOf(config, card)}` : network.kind,
     ),

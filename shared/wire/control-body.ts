@@ -29,6 +29,8 @@ export interface Hello {
   /** Size of the data stream's window; the receiver makes room for as much. */
   readonly windowBytes: number;
   readonly description: GuestDescription;
+  /** Size of each replicated disk in bytes; not in the body where there is none. */
+  readonly diskBytes: readonly number[];
 }
 
 /** Backup → primary: the session is agreed; the data stream may begin at sequence 1. */
@@ -115,9 +117,10 @@ export type ControlMessage =
 export function encodeControlBody(message: ControlMessage): Uint8Array {
   // The kind and the epoch are in the header: what is said once can't contradict itself.
   const { kind: _kind, ...rest } = message;
-  if ('protocolMax' in rest && rest.protocolMax === rest.protocol) {
-    const { protocolMax: _max, ...body } = rest;
-    return jsonBody(body);
+  if ('protocolMax' in rest) {
+    const { protocolMax: _max, ...older } = rest;
+    const { diskBytes, ...body } = rest.protocolMax === rest.protocol ? older : rest;
+    return jsonBody(diskBytes.length === 0 ? body : { ...body, diskBytes });
   }
   if ('epoch' in rest) {
     const { epoch: _epoch, ...body } = rest;
@@ -177,8 +180,14 @@ function readHello(fields: JsonFields): Hello {
     generalCodec: fields.oneOf('generalCodec', ['lz4', 'gzip', 'none']),
     windowBytes: fields.integer('windowBytes', bounds.windowBytesMin, bounds.windowBytesMax),
     description: readDescription(fields.object('description')),
+    diskBytes: fields.has('diskBytes')
+      ? fields.integers('diskBytes', 1, Number.MAX_SAFE_INTEGER, disksMax)
+      : [],
   };
 }
+
+/** Disks of one guest. */
+const disksMax = 64;
 
 function readWelcome(fields: JsonFields): Welcome {
   const holds = fields.objectOrNull('holds');

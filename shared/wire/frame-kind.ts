@@ -14,6 +14,8 @@ export const frameKindCodes = {
   device: 4,
   commit: 5,
   abort: 6,
+  disk: 7,
+  'disk-seal': 8,
 
   credit: 16,
   probe: 17,
@@ -36,12 +38,22 @@ export const frameKindCodes = {
   'switchover-ready': 47,
   'hand-over': 48,
   'handed-over': 49,
+  'disk-digests-request': 50,
+  'disk-digests': 51,
 
   heartbeat: 64,
 } as const;
 
 export type FrameKind = keyof typeof frameKindCodes;
-export type StreamKind = 'begin' | 'chunk' | 'baseline' | 'device' | 'commit' | 'abort';
+export type StreamKind =
+  | 'begin'
+  | 'chunk'
+  | 'baseline'
+  | 'device'
+  | 'commit'
+  | 'abort'
+  | 'disk'
+  | 'disk-seal';
 
 const byCode = new Map<number, FrameKind>(
   Object.entries(frameKindCodes).map(([kind, code]) => [code, kind as FrameKind]),

@@ -58,6 +58,15 @@ export class JsonFields {
     throw this.#wrong(name, `a whole number from ${min} to ${max}`);
   }
 
+  /** At most `countMax` whole numbers. */
+  integers(name: string, min: number, max: number, countMax: number): number[] {
+    const value = this.#own(name);
+    const isFit = (each: unknown) =>
+      Number.isSafeInteger(each) && Number(each) >= min && Number(each) <= max;
+    if (Array.isArray(value) && value.length <= countMax && value.every(isFit)) return value;
+    throw this.#wrong(name, `at most ${countMax} whole numbers from ${min} to ${max}`);
+  }
+
   oneOf<const T extends string | number>(name: string, choices: readonly T[]): T {
     const value = this.#own(name);
     const choice = choices.find((each) => each === value);

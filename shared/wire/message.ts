@@ -2,12 +2,23 @@
 import { type Epoch, epoch, type Term } from '../ids.ts';
 import { type ControlMessage, decodeControlBody, encodeControlBody } from './control-body.ts';
 import { type DigestMessage, decodeDigestBody, encodeDigestBody } from './digest-body.ts';
+import {
+  type DiskDigestMessage,
+  decodeDiskDigestBody,
+  encodeDiskDigestBody,
+} from './disk-digest-body.ts';
 import { decodeFlowBody, encodeFlowBody, type FlowMessage } from './flow-body.ts';
 import { encodeFrame, type Frame } from './frame.ts';
 import { decodeInputBody, encodeInputBody, type InputMessage } from './input-body.ts';
 import { decodeStreamBody, encodeStreamBody, type StreamMessage } from './stream-body.ts';
 
-export type Message = StreamMessage | FlowMessage | ControlMessage | DigestMessage | InputMessage;
+export type Message =
+  | StreamMessage
+  | FlowMessage
+  | ControlMessage
+  | DigestMessage
+  | InputMessage
+  | DiskDigestMessage;
 
 /** Who speaks, and about what. */
 export interface Sender {
@@ -34,6 +45,8 @@ export function encodeBody(message: Message): Uint8Array[] {
     case 'device':
     case 'commit':
     case 'abort':
+    case 'disk':
+    case 'disk-seal':
       return encodeStreamBody(message);
     case 'credit':
     case 'probe':
@@ -57,6 +70,9 @@ export function encodeBody(message: Message): Uint8Array[] {
     case 'verify-request':
     case 'verify':
       return encodeDigestBody(message);
+    case 'disk-digests-request':
+    case 'disk-digests':
+      return encodeDiskDigestBody(message);
     case 'input-log':
     case 'input-logged':
       return encodeInputBody(message);
@@ -74,6 +90,8 @@ export function decodeMessage(frame: Pick<Frame, 'kind' | 'epoch' | 'body'>): Me
     case 'device':
     case 'commit':
     case 'abort':
+    case 'disk':
+    case 'disk-seal':
       return decodeStreamBody(kind, body);
     case 'credit':
     case 'probe':
@@ -97,6 +115,9 @@ export function decodeMessage(frame: Pick<Frame, 'kind' | 'epoch' | 'body'>): Me
     case 'verify-request':
     case 'verify':
       return decodeDigestBody(kind, about, body);
+    case 'disk-digests-request':
+    case 'disk-digests':
+      return decodeDiskDigestBody(kind, body);
     case 'input-log':
     case 'input-logged':
       return decodeInputBody(kind, about, body);

@@ -1,6 +1,7 @@
 /**
  * Bodies of the data stream, little-endian. One epoch is
- * BEGIN, then CHUNK, BASELINE and DEVICE in any order, then COMMIT or ABORT.
+ * BEGIN, then CHUNK, BASELINE and DEVICE in any order, then COMMIT or ABORT. Changes of disks
+ * (`disk-body.ts`) travel between them.
  *
  *   BEGIN      u32 epoch kind (1 sync, 2 delta) · u32 0 · u64 base epoch
  *   CHUNK      encoded pages; only the codec looks inside
@@ -15,6 +16,7 @@ import { bounds } from '../bounds.ts';
 import { type Epoch, epoch } from '../ids.ts';
 import { ByteReader, ByteWriter } from './byte-fields.ts';
 import { corruptBody } from './corrupt-body.ts';
+import { type DiskMessage, decodeDiskBody, encodeDiskBody } from './disk-body.ts';
 import { JsonFields, jsonBody } from './json-fields.ts';
 
 /** Opens an epoch. */
@@ -63,7 +65,7 @@ export interface Abort {
   readonly reason: string;
 }
 
-export type StreamMessage = Begin | Chunk | Part | Commit | Abort;
+export type StreamMessage = Begin | Chunk | Part | Commit | Abort | DiskMessage;
 
 /** The body of a message of the stream, as parts for `StreamSender.send`. */
 export function encodeStreamBody(message: StreamMessage): Uint8Array[] {
@@ -88,6 +90,9 @@ export function encodeStreamBody(message: StreamMessage): Uint8Array[] {
     }
     case 'abort':
       return [jsonBody({ code: message.code, reason: message.reason })];
+    case 'disk':
+    case 'disk-seal':
+      return encodeDiskBody(message);
   }
 }
 
@@ -107,6 +112,9 @@ export function decodeStreamBody(kind: StreamMessage['kind'], body: Uint8Array):
       const fields = JsonFields.parse(body, 'abort');
       return { kind, code: fields.text('code', 64), reason: fields.text('reason') };
     }
+    case 'disk':
+    case 'disk-seal':
+      return decodeDiskBody(kind, body);
   }
 }
 

@@ -35,6 +35,13 @@ const messages: { [Kind in FrameKind]: Message & { kind: Kind } } = {
     bytes: 2 ** 33 + 5,
   },
   abort: { kind: 'abort', code: 'E_QMP_TIMEOUT', reason: 'QEMU does not answer – given up' },
+  disk: { kind: 'disk', payload },
+  'disk-seal': {
+    kind: 'disk-seal',
+    bytes: 2 ** 33 + 7,
+    digest: 0x1020304050607080n,
+    frameCount: 9,
+  },
   credit: { kind: 'credit', report: 9, consumed: 100, expected: 104, repair: true },
   probe: { kind: 'probe', next: 2 ** 32 + 1 },
   hello: {
@@ -57,6 +64,7 @@ const messages: { [Kind in FrameKind]: Message & { kind: Kind } } = {
       qemuVersion: '7.2.22',
       devicesDigest: '00ff00ff00ff00ff',
     },
+    diskBytes: [],
   },
   welcome: {
     kind: 'welcome',
@@ -100,6 +108,14 @@ const messages: { [Kind in FrameKind]: Message & { kind: Kind } } = {
     ],
   },
   'input-logged': { kind: 'input-logged', sequence: 2 ** 33 + 1 },
+  'disk-digests-request': {
+    kind: 'disk-digests-request',
+    disk: 1,
+    of: 'regions',
+    first: 64,
+    count: 64,
+  },
+  'disk-digests': { kind: 'disk-digests', disk: 1, first: 64, digests },
   heartbeat: {
     kind: 'heartbeat',
     agent: 0x0011223344556677n,
@@ -114,6 +130,7 @@ const messages: { [Kind in FrameKind]: Message & { kind: Kind } } = {
 /** Kinds whose body differs with the protocol that is spoken above frames. */
 const later: Readonly<Record<string, Message>> = {
   'hello-protocol-2': { ...messages.hello, protocolMax: 2 },
+  'hello-disks': { ...messages.hello, protocolMax: 2, diskBytes: [2 ** 35, 2 ** 41 + 512] },
 };
 
 const golden = [

@@ -8,11 +8,13 @@ const description = {
   ...{ memoryBytes: 2 ** 29, vcpus: 2, machine: 'pc-q35-7.2', accelerator: 'tcg' },
   ...{ qemuVersion: '7.2.22', devicesDigest: '00ff' },
 };
-const side: GreetedSide = { guestName: 'lab' as GuestName, description, highestTerm: term(5) };
+const side: GreetedSide = {
+  ...{ guestName: 'lab' as GuestName, description, diskBytes: [4096, 8192], highestTerm: term(5) },
+};
 const hello: Hello = {
   ...{ kind: 'hello', protocol: 1, protocolMax: 2, agent: '0011223344556677', guestName: 'lab' },
   ...{ instance: '7766554433221100', secret: '5a'.repeat(192), hash: 'xxh3', blockBytes: 64 },
-  ...{ generalCodec: 'lz4', windowBytes: 2 ** 24, description },
+  ...{ generalCodec: 'lz4', windowBytes: 2 ** 24, description, diskBytes: [4096, 8192] },
 };
 
 test('a release works with the one before it and the one after it, and with no other', (t) => {
@@ -49,4 +51,14 @@ test('a primary in an older term than was seen here is refused', (t) => {
   const refused = checkHello(hello, term(4), side);
   t.is(refused?.code, 'E_TERM_OLD');
   t.regex(refused?.message ?? '', /in term 4, and term 5 was seen here/);
+});
+
+test('a disk of another size is refused, and it is said which one and how large both are', (t) => {
+  const refused = checkHello({ ...hello, diskBytes: [4096, 4096] }, term(5), side);
+  t.is(refused?.code, 'E_DISK_SIZE');
+  t.is(
+    refused?.message,
+    'replicated disk 1 is 4096 bytes on the primary, 8192 bytes on the backup',
+  );
+  t.is(checkHello({ ...hello, diskBytes: [] }, term(5), side)?.code, 'E_DISK_SIZE');
 });

@@ -29,6 +29,7 @@ const full: ReplicaState = {
   device: { file: 1, bytes: 300_000, sha256: sha256(Uint8Array.of(1)) },
   baseline: { file: 0, bytes: 0, sha256: sha256(Uint8Array.of(2)) },
   staged: { count: 123_456, sha256: sha256(Uint8Array.of(3)) },
+  disks: { bytes: 2 ** 33 + 1, digest: 0xfedcba9876543210n },
 };
 
 const plain = (state: ReplicaState): unknown =>

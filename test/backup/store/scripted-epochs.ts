@@ -5,6 +5,7 @@ import { type CodecSettings, secretBytes } from '../../../shared/codec/codec-set
 import { PageDigester } from '../../../shared/codec/page-digester.ts';
 import { epoch, pageBytes, sessionId, term } from '../../../shared/ids.ts';
 import { Random } from '../../../shared/random.ts';
+import { changeDisk, type ScriptedDisk, scriptedDiskBytes } from './scripted-disk.ts';
 
 export interface ScriptStep {
   /** One letter a session. */
@@ -12,6 +13,8 @@ export interface ScriptStep {
   readonly kind: 'delta' | 'sync';
   readonly pages: number;
   readonly withBaseline?: boolean;
+  /** Changes of the guest's disk; absent: it has none. */
+  readonly diskChanges?: number;
 }
 
 export interface ScriptedEpoch {
@@ -25,6 +28,8 @@ export interface ScriptedEpoch {
   readonly ramDigest: bigint;
   /** RAM after the epoch: valid until the next epoch is drawn. */
   readonly ram: Uint8Array;
+  /** Absent where the guest has no disk. */
+  readonly disk?: ScriptedDisk;
 }
 
 export const sessionNamed = (letter: string) => sessionId(letter.repeat(16));
@@ -51,6 +56,7 @@ export async function* scriptedEpochs(
   let session = '';
   let number = 0;
   let baselineInForce: Uint8Array = new Uint8Array(0);
+  const image = new Uint8Array(scriptedDiskBytes);
   for (const step of steps) {
     const settings = settingsOf(step.session, pageCount);
     if (step.session !== session || digester === undefined) {
@@ -85,6 +91,9 @@ export async function* scriptedEpochs(
       baselineInForce,
       ramDigest: digester.foldRoot(table),
       ram,
+      ...(step.diskChanges === undefined
+        ? {}
+        : { disk: changeDisk(random, image, step.diskChanges) }),
     };
   }
 }
@@ -92,7 +101,14 @@ export async function* scriptedEpochs(
 /** Feeds an epoch to a store, as an assembler would. */
 export async function deliver(store: ReplicaStore, scripted: ScriptedEpoch): Promise<void> {
   await store.prepareSession(scripted.settings);
-  store.begin(scripted.start);
+  const { disk, start } = scripted;
+  // Half of an epoch's changes run ahead of it.
+  const ahead = disk?.bodies.slice(0, disk.bodies.length >> 1) ?? [];
+  for (const body of ahead) await store.disks.add(start.epoch, body);
+  store.begin(start);
+  for (const body of disk?.bodies.slice(ahead.length) ?? [])
+    await store.disks.add(start.epoch, body);
+  if (disk !== undefined) store.setDiskSeal(disk.seal);
   for (const batch of scripted.batches) store.stage(batch);
   store.setDeviceState(scripted.deviceState);
   if (scripted.baseline !== null) store.setBaseline(scripted.baseline);

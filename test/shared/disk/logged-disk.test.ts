@@ -20,7 +20,7 @@ function diskWithSlowSync() {
     extents: () => [],
   };
   const state: DiskState = {
-    isOpen: true,
+    changes: 'open',
     log: new ChangeLog({ frameBytes: 4096, bytesMax: 4096, handOut: () => {} }),
     control: new Int32Array(diskControl.cells),
     flushing: new Set(),

@@ -23,6 +23,26 @@ export function anyMessage(): fc.Arbitrary<Message> {
       bytes: safe,
     }),
     fc.record({ kind: fc.constant('abort' as const), code: text, reason: text }),
+    fc.record({ kind: fc.constant('disk' as const), payload }),
+    fc.record({
+      kind: fc.constant('disk-seal' as const),
+      bytes: safe,
+      digest: u64,
+      frameCount: u32,
+    }),
+    fc.record({
+      kind: fc.constant('disk-digests-request' as const),
+      disk: u32,
+      of: fc.constantFrom('regions' as const, 'pages' as const),
+      first: u32,
+      count: fc.integer({ min: 0, max: bounds.digestsMax }),
+    }),
+    fc.record({
+      kind: fc.constant('disk-digests' as const),
+      disk: u32,
+      first: u32,
+      digests: fc.array(u64, { maxLength: 40 }).map((all) => BigUint64Array.from(all)),
+    }),
     fc.tuple(safe, safe, safe, fc.boolean()).map(([report, a, b, repair]) => ({
       kind: 'credit' as const,
       report,
@@ -60,6 +80,7 @@ export function anyMessage(): fc.Arbitrary<Message> {
         qemuVersion: text,
         devicesDigest: text,
       }),
+      diskBytes: fc.array(fc.integer({ min: 1, max: 2 ** 50 }), { maxLength: 8 }),
     }),
     fc.record({
       kind: fc.constant('welcome' as const),

@@ -1,0 +1,48 @@
+import { EpochDigest } from '../../../shared/codec/digest.ts';
+import type { Random } from '../../../shared/random.ts';
+import { changeHeadBytes, type DiskSeal, writeChangeHead } from '../../../shared/wire/disk-body.ts';
+
+/** What a made-up primary changes of the guest's disk in one epoch. */
+export interface ScriptedDisk {
+  /** Of DISK frames, in order. */
+  readonly bodies: readonly Uint8Array[];
+  readonly seal: DiskSeal;
+  /** The disk after the epoch. */
+  readonly image: Uint8Array;
+}
+
+/** No whole number of pages, as disks may be. */
+export const scriptedDiskBytes = 64 * 4096 + 512;
+
+/** Draws changes, overlapping ones too, makes them in `image`, and tells them as a primary would. */
+export function changeDisk(random: Random, image: Uint8Array, count: number): ScriptedDisk {
+  const bodies: Uint8Array[] = [];
+  const digest = new EpochDigest();
+  let bytes = 0;
+  for (let done = 0; done < count; ) {
+    const inBody = Math.min(count - done, 1 + random.below(3));
+    const parts = Array.from({ length: inBody }, () => drawChange(random, image));
+    const body = Buffer.concat(parts);
+    bodies.push(body);
+    digest.update(body);
+    bytes += body.length;
+    done += inBody;
+  }
+  const seal: DiskSeal = {
+    ...{ kind: 'disk-seal', bytes, frameCount: bodies.length, digest: digest.value() },
+  };
+  return { bodies, seal, image: image.slice() };
+}
+
+function drawChange(random: Random, image: Uint8Array): Uint8Array {
+  const length = 1 + random.below(9000);
+  const offset = random.below(image.length - length);
+  const change = { disk: 0, offset, length };
+  const hasData = random.below(4) > 0;
+  const bytes = new Uint8Array(changeHeadBytes + (hasData ? length : 0));
+  writeChangeHead(new DataView(bytes.buffer), 0, change, hasData);
+  for (let at = changeHeadBytes; at < bytes.length; at++) bytes[at] = random.below(256);
+  if (hasData) image.set(bytes.subarray(changeHeadBytes), offset);
+  else image.fill(0, offset, offset + length);
+  return bytes;
+}

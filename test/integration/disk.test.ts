@@ -1,0 +1,221 @@
+import { execFile } from 'node:child_process';
+import { readFileSync, statSync, truncateSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { promisify } from 'node:util';
+import test from 'ava';
+import type { GuestSection } from '../../shared/config/schema.ts';
+import { readCounter, waitForCount } from '../shared/qemu/counter-guest.ts';
+import {
+  type Agent,
+  cmp,
+  guestPid,
+  type Hosts,
+  openRam,
+  operate,
+  startHosts,
+  stopGuest,
+} from './hosts.ts';
+import { checkSectors, complaintOf, makeWritingGuest, sectorCount } from './writing-guest.ts';
+
+/**
+ * A guest with a replicated disk, on two hosts. It writes by itself (`writing-guest.ts`), or what
+ * it would write comes by a second client of its disk.
+ */
+
+const mib = 2 ** 20;
+const diskBytes = 64 * mib;
+
+type Side = 'a' | 'b';
+const imageOf = (hosts: Hosts, side: Side) => join(hosts.folder, `${side}.raw`);
+
+/** The keys of the guest on one host, with the image of that host. */
+function withDisk(hosts: Hosts, side: Side): Partial<GuestSection> {
+  const boot = { path: join(hosts.folder, 'boot.img'), format: 'raw', readonly: true } as const;
+  const data = { path: imageOf(hosts, side), format: 'raw', readonly: false } as const;
+  return {
+    disks: [
+      { ...boot, replicate: false },
+      { ...data, replicate: true },
+    ],
+  };
+}
+
+function makeImage(hosts: Hosts, side: Side, bytes = diskBytes): void {
+  writeFileSync(imageOf(hosts, side), '');
+  truncateSync(imageOf(hosts, side), bytes);
+}
+
+async function qemuIo(hosts: Hosts, side: Side, ...commands: string[]): Promise<string> {
+  const uri = `nbd+unix:///disk0?socket=${join(hosts.folder, side, 'counter', 'disks.sock')}`;
+  const args = ['-f', 'raw', ...commands.flatMap((one) => ['-c', one]), uri];
+  return (await promisify(execFile)('qemu-io', args, { timeout: 30_000 })).stdout;
+}
+
+/** Waits until everything that was written by now is on the backup. */
+async function acknowledged(primary: Agent): Promise<void> {
+  const from = primary.now();
+  const { epoch } = await primary.find('epoch', () => true, from);
+  await primary.find('ack', (ack) => ack.epoch > epoch, from);
+}
+
+async function startSides(hosts: Hosts): Promise<{ primary: Agent; backup: Agent }> {
+  const backup = hosts.start('backup', withDisk(hosts, 'b'));
+  const primary = hosts.start('primary', withDisk(hosts, 'a'));
+  await primary.find('state', ({ to }) => to === 'protected');
+  return { primary, backup };
+}
+
+async function killHost(primary: Agent): Promise<void> {
+  const pid = await guestPid(primary);
+  primary.process.kill('SIGKILL');
+  process.kill(pid, 'SIGKILL');
+  await primary.ended();
+}
+
+const pattern = (image: string, offset: number, length: number, byte: number): boolean =>
+  readFileSync(image)
+    .subarray(offset, offset + length)
+    .every((found) => found === byte);
+
+/** The guest that an agent looks after now: the one that it started, adopted or resumed last. */
+async function runningGuest(agent: Agent): Promise<number> {
+  await agent.find('guest', ({ change }) => change === 'started' || change === 'adopted');
+  return agent.process.tail.events.filter((event) => event.kind === 'guest').at(-1)!.pid;
+}
+
+const monitorOf = (hosts: Hosts, side: Side) => join(hosts.folder, side, 'counter');
+const ramOf = (hosts: Hosts, side: Side) =>
+  openRam(side === 'a' ? hosts.primaryRam : hosts.backupRam);
+
+test.serial(
+  'killed at any moment, the guest finds the disk that its memory believes in',
+  async (t) => {
+    const hosts = await startHosts(t);
+    makeWritingGuest(join(hosts.folder, 'boot.img'), 100_000);
+    makeImage(hosts, 'a');
+    makeImage(hosts, 'b');
+    let { primary, backup } = await startSides(hosts);
+    let sides: [Side, Side] = ['a', 'b'];
+    for (const round of [1, 2]) {
+      const [from, to] = sides;
+      const seed = Math.floor(Math.random() * 700);
+      t.log(`round ${round}: killed after ${seed} ms`);
+      await waitForCount(ramOf(hosts, from), 3 * sectorCount * round);
+      await sleep(seed);
+      const pid = await runningGuest(primary);
+      primary.process.kill('SIGKILL');
+      process.kill(pid, 'SIGKILL');
+      await primary.ended();
+      const died = readCounter(ramOf(hosts, from));
+      const before = round === 1 ? 0 : backup.now();
+      await backup.find('takeover', () => true, before);
+
+      // The host that returns wrote what nobody may see again.
+      const returned = hosts.start(from === 'a' ? 'primary' : 'backup', withDisk(hosts, from));
+      await backup.find(
+        'state',
+        ({ role, to }) => role === 'primary' && to === 'protected',
+        before,
+      );
+      await waitForCount(ramOf(hosts, to), died + 2 * sectorCount);
+      await stopGuest(monitorOf(hosts, to), backup);
+      await acknowledged(backup);
+      t.is(complaintOf(ramOf(hosts, to)), undefined);
+      t.is(checkSectors(imageOf(hosts, to), ramOf(hosts, to)), undefined);
+      t.is(cmp(imageOf(hosts, from), imageOf(hosts, to)), undefined);
+      t.is(cmp(hosts.primaryRam, hosts.backupRam), undefined);
+      await operate(monitorOf(hosts, to), 'cont');
+      [primary, backup] = [backup, returned];
+      sides = [to, from];
+    }
+  },
+);
+
+test.serial(
+  'the disk of the resumed epoch is there, and a host that returns is made the same',
+  async (t) => {
+    const hosts = await startHosts(t);
+    makeImage(hosts, 'a');
+    makeImage(hosts, 'b');
+    // What was there before protection, and what the backup has in excess.
+    const content = Buffer.alloc(8 * mib, 0x11);
+    writeFileSync(imageOf(hosts, 'a'), content, { flag: 'r+' });
+    writeFileSync(imageOf(hosts, 'b'), Buffer.alloc(30 * mib, 0x22), { flag: 'r+' });
+    const { primary, backup } = await startSides(hosts);
+    const first = await primary.find('disk-sync', ({ phase }) => phase === 'done');
+    t.is(first.sentBytes, 30 * mib, 'what differs was sent, and nothing else');
+
+    await qemuIo(hosts, 'a', 'write -P 0x33 4M 3M', 'write -z 1M 64k', 'discard 2M 64k', 'flush');
+    await acknowledged(primary);
+    t.is(cmp(imageOf(hosts, 'a'), imageOf(hosts, 'b')), undefined);
+
+    // Under way when the host dies: on the backup it is there whole epochs at a time, or not.
+    const writing = qemuIo(
+      hosts,
+      'a',
+      ...Array.from({ length: 60 }, (_, i) => `write -P 0x44 ${40 * 1024 + i * 64}k 64k`),
+    );
+    writing.catch(() => {});
+    await killHost(primary);
+    await writing.catch(() => {});
+    const takeover = await backup.find('takeover');
+    t.is(takeover.ramDigestFound, takeover.ramDigestExpected);
+    t.true(pattern(imageOf(hosts, 'b'), 4 * mib, 3 * mib, 0x33));
+    t.true(pattern(imageOf(hosts, 'b'), mib, 65536, 0));
+    const marks = Array.from({ length: 60 }, (_, i) =>
+      pattern(imageOf(hosts, 'b'), 40 * mib + i * 65536, 65536, 0x44),
+    );
+    t.is(
+      marks.lastIndexOf(true),
+      marks.indexOf(false) - 1 - (marks.includes(false) ? 0 : -1),
+      'no write without those before it',
+    );
+
+    // The survivor serves from its own copy; the old host wrote what nobody may see again.
+    writeFileSync(imageOf(hosts, 'a'), Buffer.alloc(9 * mib, 0x55), { flag: 'r+' });
+    await qemuIo(hosts, 'b', 'write -P 0x66 20M 1M', 'read -P 0x33 4M 3M');
+    const back = hosts.start('primary', withDisk(hosts, 'a'));
+    await back.find('standby');
+    await backup.find('state', ({ role, to }) => role === 'primary' && to === 'protected');
+    await acknowledged(backup);
+    t.is(cmp(imageOf(hosts, 'a'), imageOf(hosts, 'b')), undefined);
+    t.true(pattern(imageOf(hosts, 'a'), 20 * mib, mib, 0x66));
+    const again = await backup.find('disk-sync', ({ phase }) => phase === 'done');
+    t.true(again.sentBytes <= 18 * mib, `${again.sentBytes} bytes`);
+    t.is(statSync(imageOf(hosts, 'a')).size, diskBytes);
+  },
+);
+
+test.serial(
+  'an agent that is killed finds its guest and its disk again, and the guest waits',
+  async (t) => {
+    const hosts = await startHosts(t, 20_000);
+    makeImage(hosts, 'a');
+    makeImage(hosts, 'b');
+    const { primary } = await startSides(hosts);
+    await qemuIo(hosts, 'a', 'write -P 1 0 1M');
+    primary.process.kill('SIGKILL');
+    await primary.ended();
+    const again = hosts.start('primary', withDisk(hosts, 'a'));
+    t.is((await again.find('guest')).change, 'adopted');
+    await again.find('state', ({ to }) => to === 'protected');
+    await qemuIo(hosts, 'a', 'write -P 2 2M 1M');
+    await acknowledged(again);
+    t.is(cmp(imageOf(hosts, 'a'), imageOf(hosts, 'b')), undefined);
+  },
+);
+
+test.serial(
+  'an image of another size is refused by name, and the guest runs on unprotected',
+  async (t) => {
+    const hosts = await startHosts(t);
+    makeImage(hosts, 'a');
+    makeImage(hosts, 'b', diskBytes / 2);
+    hosts.start('backup', withDisk(hosts, 'b'));
+    const primary = hosts.start('primary', withDisk(hosts, 'a'));
+    const { message } = await primary.find('warning', ({ code }) => code === 'E_DISK_SIZE');
+    t.regex(message, /disk 0 is 67108864 bytes on the primary, 33554432 bytes on the backup/);
+    t.is(primary.process.ended, undefined);
+  },
+);

@@ -4,8 +4,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { systemCode, UnderstudyError } from '../../shared/errors.ts';
 import { killIfThere } from '../run-processes.ts';
 
-const startMs = 5_000;
-const commandMs = 20_000;
+const startMs = 30_000;
+const commandMs = 60_000;
 
 /**
  * A network namespace without a name, held by a process that ends with this one: however a drill

@@ -35,8 +35,11 @@ async function statusWhen(
   }
 }
 
+/** Wide enough that a busy machine is not taken for a silent host. */
+const limitMs = 8000;
+
 test.serial('status tells both sides when the guest is protected, and when not, why', async (t) => {
-  const hosts = await startHosts(t);
+  const hosts = await startHosts(t, limitMs);
   const { primary, backup } = await startProtected(hosts);
 
   const ofPrimary = await statusWhen(primary, (status) => status.protected);
@@ -65,7 +68,7 @@ test.serial('status tells both sides when the guest is protected, and when not, 
 });
 
 test.serial('a pause outlives both agents, and nobody takes over until resume', async (t) => {
-  const hosts = await startHosts(t);
+  const hosts = await startHosts(t, limitMs);
   const { primary, backup } = await startProtected(hosts);
   const pid = await guestPid(primary);
   const refused = understudy('pause', '-c', backup.configFile);
@@ -77,9 +80,8 @@ test.serial('a pause outlives both agents, and nobody takes over until resume', 
   t.regex(paused.stdout, /UNPROTECTED/);
   await backup.find('state', ({ to, cause }) => to === 'waiting' && /paused/.test(cause));
   for (const agent of [primary, backup]) {
-    const status = statusOf(agent);
+    const status = await statusWhen(agent, ({ paused }) => paused !== null);
     t.false(status.protected);
-    t.truthy(status.paused);
     t.regex(status.notProtected!, /paused/);
   }
   t.regex(understudy('pause', '-c', primary.configFile).stdout, /already/);
@@ -97,7 +99,7 @@ test.serial('a pause outlives both agents, and nobody takes over until resume', 
   await otherPrimary.find('state', ({ to }) => to === 'paused');
   t.is((await otherPrimary.find('guest')).pid, pid);
   t.true(readCounter(openRam(hosts.primaryRam)) > count, 'the guest ran on all the while');
-  t.truthy(statusOf(otherPrimary).paused);
+  await statusWhen(otherPrimary, ({ paused: since }) => since !== null);
   t.false(otherBackup.log().includes('taking-over'));
 
   const resumed = understudy('resume', '-c', otherPrimary.configFile);
@@ -121,7 +123,7 @@ async function switchOver(from: Agent): Promise<string> {
 test.serial(
   'a switchover moves the guest there and back, and is refused with the reason',
   async (t) => {
-    const hosts = await startHosts(t, 5000);
+    const hosts = await startHosts(t, limitMs);
     const { primary, backup } = await startProtected(hosts);
     const pid = await guestPid(primary);
     t.regex(understudy('switchover', '-c', backup.configFile).stderr, /E_NOT_PRIMARY/);

@@ -6,7 +6,6 @@ import test, { type ExecutionContext } from 'ava';
 import { Download } from '../../../drill/client/download.ts';
 
 async function serve(t: ExecutionContext, answer: (response: ServerResponse) => void) {
-  t.timeout(30_000);
   const server = createServer((_, response) => answer(response)).listen(0, '127.0.0.1');
   await once(server, 'listening');
   const { port } = server.address() as AddressInfo;
@@ -20,7 +19,7 @@ async function serve(t: ExecutionContext, answer: (response: ServerResponse) => 
 }
 
 async function until(isSo: () => boolean): Promise<void> {
-  for (let tries = 0; !isSo() && tries < 2000; tries++) await sleep(5);
+  for (let tries = 0; !isSo() && tries < 20_000; tries++) await sleep(5);
 }
 
 test('the numbers from 1 on are whole, wherever the pieces end', async (t) => {

@@ -4,7 +4,6 @@ import test from 'ava';
 import { Namespace } from '../../../drill/network/namespace.ts';
 
 test('a signal reaches all that runs in a namespace, and nothing else', async (t) => {
-  t.timeout(60_000);
   const one = await Namespace.create();
   const other = await Namespace.create();
   t.teardown(() => {
@@ -27,7 +26,6 @@ test('a signal reaches all that runs in a namespace, and nothing else', async (t
 });
 
 test('a command that fails in a namespace is told in its own words', async (t) => {
-  t.timeout(60_000);
   const namespace = await Namespace.create();
   t.teardown(() => namespace.close());
   await t.throwsAsync(namespace.ip('link set nothing up'), {

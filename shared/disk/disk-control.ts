@@ -4,7 +4,18 @@ export const diskControl = {
   epoch: 0,
   /** 1 while the guest is stopped for a checkpoint: a FLUSH is answered at once. */
   pausing: 1,
-  cells: 2,
+  /** One of `changesAre`. Read with each change: it holds from the moment at which it is stored. */
+  changes: 2,
+  cells: 3,
+} as const;
+
+export const changesAre = {
+  /** Not known yet: changes wait. */
+  undecided: 0,
+  /** The guest runs here. */
+  open: 1,
+  /** It does not: its disks change by the primary's epochs alone. */
+  refused: 2,
 } as const;
 
 export interface DiskTask {
@@ -27,8 +38,8 @@ export interface DigestSettings {
 }
 
 export type ToDiskThread =
-  /** Changes are refused from now on, or made. */
-  | { readonly kind: 'open-to-changes'; readonly isOpen: boolean }
+  /** Whether changes are refused or made was decided: those that waited for it go on. */
+  | { readonly kind: 'decided' }
   | { readonly kind: 'start-log'; readonly log: number; readonly frameBytes: number }
   | { readonly kind: 'stop-log' }
   /** What the log said has left: so much room is there again. */

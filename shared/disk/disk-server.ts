@@ -2,6 +2,7 @@ import { Worker } from 'node:worker_threads';
 import { UnderstudyError } from '../errors.ts';
 import type { Epoch } from '../ids.ts';
 import {
+  changesAre,
   type DigestSettings,
   type DiskTask,
   diskControl,
@@ -92,12 +93,12 @@ export class DiskServer {
 
   /** The guest runs here: it may change its disks. */
   openToChanges(): void {
-    this.#say({ kind: 'open-to-changes', isOpen: true });
+    this.#decide(changesAre.open);
   }
 
   /** The guest does not run here: a change is refused. */
   refuseChanges(): void {
-    this.#say({ kind: 'open-to-changes', isOpen: false });
+    this.#decide(changesAre.refused);
   }
 
   /** Logs changes from now on, first for `epoch`, in bodies of at most `frameBytes`. */
@@ -173,6 +174,11 @@ export class DiskServer {
         return;
       default:
     }
+  }
+
+  #decide(changes: number): void {
+    Atomics.store(this.#control, diskControl.changes, changes);
+    this.#say({ kind: 'decided' });
   }
 
   #call(message: (call: number) => ToDiskThread): Promise<BigUint64Array | undefined> {

@@ -7,13 +7,15 @@ import { PageDigester } from '../codec/page-digester.ts';
 import { systemCode, UnderstudyError } from '../errors.ts';
 import { NbdServer } from '../nbd/nbd-server.ts';
 import { ChangeLog } from './change-log.ts';
-import type {
-  DigestSettings,
-  DiskTask,
-  FromDiskThread,
-  PageRange,
-  PlainError,
-  ToDiskThread,
+import {
+  changesAre,
+  type DigestSettings,
+  type DiskTask,
+  diskControl,
+  type FromDiskThread,
+  type PageRange,
+  type PlainError,
+  type ToDiskThread,
 } from './disk-control.ts';
 import { DiskImage } from './disk-image.ts';
 import { DiskPages } from './disk-pages.ts';
@@ -27,7 +29,6 @@ const task = workerData as DiskTask;
 const logBytesMax = 32 * 2 ** 20;
 
 const state: DiskState = {
-  changes: 'undecided',
   log: undefined,
   control: new Int32Array(task.control),
   flushing: new Set(),
@@ -63,15 +64,18 @@ function admitWaiting(): void {
 }
 
 function mayChange(): boolean {
-  return state.changes !== 'undecided' && (state.log?.hasRoom ?? true);
+  return changesNow() !== changesAre.undecided && (state.log?.hasRoom ?? true);
+}
+
+function changesNow(): number {
+  return Atomics.load(state.control, diskControl.changes);
 }
 
 function onMessage(message: ToDiskThread): void {
   switch (message.kind) {
-    case 'open-to-changes':
-      state.changes = message.isOpen ? 'open' : 'refused';
+    case 'decided':
       // A guest that comes from elsewhere counts on what it was told there to be durable.
-      if (message.isOpen) for (const disk of disks) disk.syncSoon();
+      if (changesNow() === changesAre.open) for (const disk of disks) disk.syncSoon();
       admitWaiting();
       return;
     case 'start-log':

@@ -2,16 +2,11 @@ import { systemCode } from '../errors.ts';
 import { pageBytes } from '../ids.ts';
 import type { DiskExtent, NbdDisk } from '../nbd/nbd-disk.ts';
 import type { ChangeLog } from './change-log.ts';
-import { diskControl } from './disk-control.ts';
+import { changesAre, diskControl } from './disk-control.ts';
 import type { DiskImage } from './disk-image.ts';
 
 /** What all disks of a guest have in common. */
 export interface DiskState {
-  /**
-   * `open`: the guest runs here. `refused`: it does not, and its disks change by the primary's
-   * epochs alone. `undecided`: changes wait until it is known.
-   */
-  changes: 'open' | 'refused' | 'undecided';
   log: ChangeLog | undefined;
   readonly control: Int32Array;
   /** To be called when the guest stops: each ends the waiting of a FLUSH. */
@@ -164,7 +159,7 @@ export class LoggedDisk implements NbdDisk {
   }
 
   #refuseUnlessOpen(): void {
-    if (this.#state.changes === 'open') return;
+    if (Atomics.load(this.#state.control, diskControl.changes) === changesAre.open) return;
     throw Object.assign(new Error('the guest does not run here'), { code: 'EPERM' });
   }
 }

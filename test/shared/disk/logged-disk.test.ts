@@ -1,11 +1,12 @@
 import test from 'ava';
 import { ChangeLog } from '../../../shared/disk/change-log.ts';
-import { diskControl } from '../../../shared/disk/disk-control.ts';
+import { changesAre, diskControl } from '../../../shared/disk/disk-control.ts';
 import { type DiskState, LoggedDisk } from '../../../shared/disk/logged-disk.ts';
+import { diskChanges } from '../../../shared/wire/disk-body.ts';
 
 /** What FLUSH promises, with a host's disk whose syncs end when the test says so. */
 
-function diskWithSlowSync() {
+function diskWithSlowSync(other: Partial<ConstructorParameters<typeof LoggedDisk>[0]> = {}) {
   const syncs: { resolve: () => void; reject: (error: Error) => void }[] = [];
   const image = {
     sizeBytes: 4096,
@@ -18,13 +19,14 @@ function diskWithSlowSync() {
     trim: () => {},
     flush: () => new Promise<void>((resolve, reject) => syncs.push({ resolve, reject })),
     extents: () => [],
+    ...other,
   };
   const state: DiskState = {
-    changes: 'open',
     log: new ChangeLog({ frameBytes: 4096, bytesMax: 4096, handOut: () => {} }),
     control: new Int32Array(diskControl.cells),
     flushing: new Set(),
   };
+  state.control[diskControl.changes] = changesAre.open;
   return { disk: new LoggedDisk(image, 0, state), state, syncs };
 }
 
@@ -81,4 +83,37 @@ test('a sync that fails after nobody waited for it is an error of the next FLUSH
   await new Promise((resolve) => setImmediate(resolve));
   await t.throwsAsync(disk.flush(), { code: 'EIO' });
   await disk.flush();
+});
+
+test('where the guest does not run no change is made, from the moment at which it is said', (t) => {
+  const { disk, state } = diskWithSlowSync();
+  disk.write(0, new Uint8Array(512));
+  Atomics.store(state.control, diskControl.changes, changesAre.refused);
+  for (const change of [
+    () => disk.write(0, new Uint8Array(512)),
+    () => disk.zero(0, 512, true),
+    () => disk.trim(0, 512),
+  ]) {
+    t.throws(change, { code: 'EPERM' });
+  }
+});
+
+test('a change that fails is told, and the log has what is there then', (t) => {
+  const bodies: Uint8Array[] = [];
+  const { disk, state } = diskWithSlowSync({
+    write: () => {
+      throw Object.assign(new Error('no'), { code: 'EIO' });
+    },
+    readNow: (_, target) => target.fill(7),
+  });
+  state.log = new ChangeLog({
+    ...{ frameBytes: 4096, bytesMax: 4096 },
+    handOut: (body) => bodies.push(body),
+  });
+  t.throws(() => disk.write(512, new Uint8Array(1000).fill(9)), { code: 'EIO' });
+  state.log.flush();
+  const [change, ...others] = bodies.flatMap((body) => [...diskChanges(body, [4096])]);
+  t.deepEqual(others, []);
+  t.deepEqual([change!.offset, change!.length], [512, 1000]);
+  t.true(change!.data!.every((byte) => byte === 7));
 });

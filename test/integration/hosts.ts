@@ -102,7 +102,12 @@ export async function startHosts(
           ...base.guest,
           memory: memoryBytes,
           accelerator: 'tcg',
-          disks: disks.map(({ path, format }) => ({ path, format, readonly: true })),
+          disks: disks.map(({ path, format }) => ({
+            path,
+            format,
+            readonly: true,
+            replicate: false,
+          })),
           runFolder,
           memoryFolder,
           stateFolder: join(lab.folder, `${role === 'primary' ? 'a' : 'b'}-state`),

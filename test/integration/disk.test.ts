@@ -51,7 +51,7 @@ function makeImage(hosts: Hosts, side: Side, bytes = diskBytes): void {
 async function qemuIo(hosts: Hosts, side: Side, ...commands: string[]): Promise<string> {
   const uri = `nbd+unix:///disk0?socket=${join(hosts.folder, side, 'counter', 'disks.sock')}`;
   const args = ['-f', 'raw', ...commands.flatMap((one) => ['-c', one]), uri];
-  return (await promisify(execFile)('qemu-io', args, { timeout: 30_000 })).stdout;
+  return (await promisify(execFile)('qemu-io', args, { timeout: 120_000 })).stdout;
 }
 
 /** Waits until everything that was written by now is on the backup. */

@@ -2,8 +2,10 @@ import { isUnderstudyError } from '../shared/errors.ts';
 import { type Epoch, type SessionId, sessionId } from '../shared/ids.ts';
 import { Mailbox } from '../shared/mailbox.ts';
 import { type About, ControlChannel, type Incoming } from '../shared/transport/control-channel.ts';
-import { activityOf, causeOf, guestWaits } from './cause.ts';
-import { Greeter } from './greeter.ts';
+import { AgentVoice } from './agent-voice.ts';
+import { causeOf, guestWaits } from './cause.ts';
+import { EpochTimer } from './epoch-timer.ts';
+import { Greeter, type Refused, type Welcomed } from './greeter.ts';
 import { isDeathOf, listenToGuest } from './guest-listener.ts';
 import {
   initialPrimaryState,
@@ -39,12 +41,11 @@ export class PrimaryAgent {
   #session: AgreedSession | undefined;
   /** The guest task under way, if any: it always leaves the guest running. */
   #task: Promise<void> = Promise.resolve();
-  #greeting = false;
   readonly #switchover: Switchover;
   readonly #terms: TermHolder;
   readonly #ended = new AbortController();
-  #stopInterval = () => {};
-  readonly #warned = new Set<string>();
+  readonly #timer: EpochTimer;
+  readonly #voice: AgentVoice;
   #fatal: unknown = new Error('the mailbox closed before the agent finished');
 
   constructor(parts: PrimaryParts) {
@@ -52,11 +53,26 @@ export class PrimaryAgent {
     this.#guest = new WaitingGuest(parts.guest, parts.held);
     this.#control = new ControlChannel(parts.transport, parts.guest.name, 'primary');
     this.#terms = new TermHolder({ ...parts, guest: parts.guest.name });
+    this.#timer = new EpochTimer({
+      ...{ clock: parts.clock, limits: parts.settings.pace },
+      look: () => this.#look(),
+      onDue: () => this.checkpointSoon(),
+    });
     parts.inputLog?.connect((message) => {
       const about = this.#about;
       if (about !== undefined) this.#control.send(about, message);
     });
-    this.#greeter = new Greeter({ ...parts, control: this.#control });
+    this.#voice = new AgentVoice(parts, (error) => this.#crash(error));
+    this.#greeter = new Greeter({
+      ...{ ...parts, control: this.#control },
+      isWanted: () => this.#state.name === 'joining',
+      term: () => this.#terms.term,
+      onAnswer: (answer) => this.#onAnswer(answer),
+      onLater: (error) => {
+        this.#voice.warn(error);
+        if (isUnderstudyError(error, 'E_TERM_OLD')) this.#lookForHigherTerm();
+      },
+    });
     this.#switchover = new Switchover({
       clock: parts.clock,
       control: this.#control,
@@ -84,7 +100,7 @@ export class PrimaryAgent {
     ];
     const listening = this.#control.listen(
       (incoming) => this.#onMessage(incoming),
-      (error) => this.#warn(error),
+      (error) => this.#voice.warn(error),
     );
     try {
       post({ kind: 'start' });
@@ -98,7 +114,7 @@ export class PrimaryAgent {
     } finally {
       this.#mailbox.close();
       this.#ended.abort(new Error('the agent has ended'));
-      this.#stopInterval();
+      this.#timer.stop();
       stop.removeEventListener('abort', onStop);
       listening.unsubscribe();
       for (const release of releases) release();
@@ -138,13 +154,18 @@ export class PrimaryAgent {
     return session === undefined ? undefined : { session, term: this.#terms.term };
   }
 
+  /** The guest said something that waits for the next checkpoint. */
+  outputWaits(): void {
+    this.#timer.outputWaits();
+  }
+
   async #step(event: PrimaryEvent): Promise<PrimaryOutcome | undefined> {
     const before = this.#state;
     const { onBackupLost } = this.#parts.settings;
     const { state, effects } = stepPrimary(before, event, epochsInFlightMax, onBackupLost);
     this.#state = state;
     if (state.name !== before.name) {
-      this.#announce(before, state, event);
+      this.#voice.stateChanged(before, state, event);
       this.#switchover.moved(before, state, causeOf(event, state));
     }
     for (const effect of effects) {
@@ -179,7 +200,7 @@ export class PrimaryAgent {
         this.#parts.output.drop();
         return undefined;
       case 'greet':
-        this.#greet().catch((error: unknown) => this.#crash(error));
+        this.#greeter.seek().catch((error: unknown) => this.#crash(error));
         return undefined;
       case 'synchronise':
         this.#runTask(effect.session, async (session) => {
@@ -188,10 +209,7 @@ export class PrimaryAgent {
         });
         return undefined;
       case 'start-interval':
-        this.#stopInterval();
-        this.#stopInterval = this.#parts.clock.after(this.#parts.settings.intervalMs, () =>
-          this.#mailbox.post({ kind: 'interval-passed' }),
-        );
+        this.#timer.start();
         return undefined;
       case 'checkpoint':
       case 'last-checkpoint': {
@@ -201,6 +219,8 @@ export class PrimaryAgent {
         this.#runTask(id, async (session) => {
           await session.checkpoint(number, { staysPaused });
           this.#parts.progress.captured(number);
+          // Nothing that may let it run touches a guest that is handed over.
+          if (!staysPaused) await session.room(number);
           this.#mailbox.post({ kind: 'published', session: id, epoch: number });
         });
         return undefined;
@@ -209,7 +229,7 @@ export class PrimaryAgent {
         this.#switchover.handOver(this.#about!, effect.epoch);
         return undefined;
       case 'close-session':
-        this.#stopInterval();
+        this.#timer.stop();
         this.#session?.session?.close(effect.cause);
         this.#session = undefined;
         // A checkpoint that is being taken sets its barrier before the next session's first one.
@@ -227,7 +247,7 @@ export class PrimaryAgent {
       }
       case 'wait-for-backup':
         await this.#guest.wait();
-        this.#warn(guestWaits(this.#guest.name));
+        this.#voice.warn(guestWaits(this.#guest.name));
         return undefined;
       case 'end-wait':
         await this.#guest.goOn();
@@ -248,7 +268,7 @@ export class PrimaryAgent {
       const left = await this.#terms.leaveProtection();
       if (left && this.#guest.hasRun) await this.#guest.letRun();
     } catch (error) {
-      this.#warn(error);
+      this.#voice.warn(error);
     }
   }
 
@@ -265,9 +285,17 @@ export class PrimaryAgent {
         }
         if (await isDeathOf(this.#guest, error)) return;
         // What a closed session still throws was announced by what closed it.
-        if (this.#session?.id === id) this.#warn(error);
+        if (this.#session?.id === id) this.#voice.warn(error);
         this.#mailbox.post({ kind: 'broken', session: id, cause: error.message });
       }
+    });
+  }
+
+  /** Between two tasks; never settles where the session is over. */
+  #look(): Promise<number | undefined> {
+    const id = this.#session?.id;
+    return new Promise((resolve) => {
+      if (id !== undefined) this.#runTask(id, async (session) => resolve(await session.look()));
     });
   }
 
@@ -288,35 +316,22 @@ export class PrimaryAgent {
       term: () => this.#terms.term,
       isWanted: () => this.#session === opening,
       onBroken: ({ message: cause }) => this.#mailbox.post({ kind: 'broken', session: id, cause }),
-      onWarning: (error) => this.#warn(error),
+      onWarning: (error) => this.#voice.warn(error),
+      onBarrier: () => this.#timer.covered(),
+      onPaused: (taken) => this.#timer.paused(taken),
     });
     this.#session = { ...opening, session };
     return session;
   }
 
-  /** Says HELLO until a backup answers. */
-  async #greet(): Promise<void> {
-    if (this.#greeting) return;
-    this.#greeting = true;
-    try {
-      const answer = await this.#greeter.seek(
-        () => this.#state.name === 'joining',
-        () => this.#terms.term,
-        (error) => {
-          this.#warn(error);
-          if (isUnderstudyError(error, 'E_TERM_OLD')) this.#lookForHigherTerm();
-        },
-      );
-      if (answer?.kind === 'refused') this.#mailbox.post(answer);
-      if (answer?.kind !== 'welcomed') return;
+  #onAnswer(answer: Welcomed | Refused): void {
+    if (answer.kind === 'welcomed') {
       const { session, secret, backupAgent } = answer;
       this.#session = { id: session, secret, session: undefined };
-      this.#warned.clear();
+      this.#voice.repeat();
       this.#parts.backup.expect(backupAgent, session);
-      this.#mailbox.post({ kind: 'welcomed', session });
-    } finally {
-      this.#greeting = false;
     }
+    this.#mailbox.post(answer);
   }
 
   /** Whoever stood still may have been taken over: it looks before it is told. */
@@ -370,25 +385,6 @@ export class PrimaryAgent {
   #breakSession(cause: string): void {
     const id = this.#session?.id;
     if (id !== undefined) this.#mailbox.post({ kind: 'broken', session: id, cause });
-  }
-
-  #announce(before: PrimaryState, state: PrimaryState, event: PrimaryEvent): void {
-    const { emit, progress } = this.#parts;
-    const cause = causeOf(event, state);
-    emit({ kind: 'state', role: 'primary', from: before.name, to: state.name, cause });
-    progress.show('waits' in state ? 'held' : activityOf[state.name]);
-  }
-
-  /** Once for each code, until a backup is found. */
-  #warn(error: unknown): void {
-    if (!isUnderstudyError(error)) {
-      this.#crash(error);
-      return;
-    }
-    if (this.#warned.has(error.code)) return;
-    this.#warned.add(error.code);
-    const { code, message, hint } = error;
-    this.#parts.emit({ kind: 'warning', code, message, hint });
   }
 }
 

@@ -16,6 +16,11 @@ export interface GreeterParts {
   readonly disks?: { readonly server: { readonly sizes: readonly number[] } } | undefined;
   readonly clock: AlarmClock;
   readonly randomBytes: (count: number) => Uint8Array;
+  isWanted(): boolean;
+  term(): Term;
+  onAnswer(answer: Welcomed | Refused): void;
+  /** Why it was not settled yet. */
+  onLater(error: unknown): void;
 }
 
 export interface Welcomed {
@@ -46,28 +51,31 @@ const refusedRetryMs = 2000;
 /** Asks for a session, each time with a fresh name and secret. */
 export class Greeter {
   readonly #parts: GreeterParts;
+  #seeking = false;
 
   constructor(parts: GreeterParts) {
     this.#parts = parts;
   }
 
-  /**
-   * Asks again and again until an answer settles it; undefined where it is not wanted any more.
-   * `onLater` hears why it was not settled yet.
-   */
-  async seek(
-    isWanted: () => boolean,
-    term: () => Term,
-    onLater: (error: unknown) => void,
-  ): Promise<Welcomed | Refused | undefined> {
-    while (isWanted()) {
-      const answer = await this.#greet(term());
-      if (!isWanted()) return undefined;
-      if (answer.kind !== 'later') return answer;
-      onLater(answer.error);
-      await sleep(this.#parts.clock, answer.retryMs);
+  /** Asks again and again until an answer settles it, or it is not wanted any more. */
+  async seek(): Promise<void> {
+    if (this.#seeking) return;
+    this.#seeking = true;
+    const { isWanted, term, onAnswer, onLater, clock } = this.#parts;
+    try {
+      while (isWanted()) {
+        const answer = await this.#greet(term());
+        if (!isWanted()) return;
+        if (answer.kind !== 'later') {
+          onAnswer(answer);
+          return;
+        }
+        onLater(answer.error);
+        await sleep(clock, answer.retryMs);
+      }
+    } finally {
+      this.#seeking = false;
     }
-    return undefined;
   }
 
   async #greet(term: Term): Promise<GreetingAnswer> {

@@ -9,6 +9,7 @@ import type { Transport } from '../shared/transport/transport.ts';
 import type { InputLogMessage } from '../shared/wire/input-body.ts';
 import type { DirtyTracker } from './capture/tracker.ts';
 import type { PrimaryDisks } from './disk/session-disks.ts';
+import type { PaceLimits } from './epoch-pace.ts';
 import type { BackupLossPolicy } from './machine.ts';
 import type { EpochEncoder } from './pipeline/epoch-encoder.ts';
 
@@ -81,7 +82,7 @@ export interface SessionCodec {
   readonly digester: PageDigester;
 }
 export interface PrimarySettings {
-  readonly intervalMs: number;
+  readonly pace: PaceLimits;
   readonly windowBytes: number;
   readonly hash: BlockHash;
   readonly blockBytes: BlockBytes;

@@ -5,7 +5,7 @@ import type { TermClaims } from '../shared/arbiter/term-claims.ts';
 import { monotonicClock } from '../shared/clock.ts';
 import { type CodecSettings, secretBytes } from '../shared/codec/codec-settings.ts';
 import { PageDigester } from '../shared/codec/page-digester.ts';
-import { captureBytesOf, chunkBytesOf } from '../shared/config/derived.ts';
+import { captureBytesOf, chunkBytesOf, paceOf } from '../shared/config/derived.ts';
 import { toGuestConfig } from '../shared/config/guest-section.ts';
 import type { PrimaryConfig } from '../shared/config/schema.ts';
 import type { DiskServer } from '../shared/disk/disk-server.ts';
@@ -83,6 +83,7 @@ async function runOpened(
   const cable = await openCable(config, {
     ...{ network, onWarning },
     onCheckpointWanted: () => agentOfGuest.checkpointSoon(),
+    onOutputWaits: () => agentOfGuest.outputWaits(),
   });
   if (cable !== undefined && network === undefined) undo.defer(() => cable.close());
   const agentOfGuest = new PrimaryAgent({
@@ -224,7 +225,7 @@ async function openCodec(
 
 function settingsOf(config: PrimaryConfig): PrimarySettings {
   return {
-    intervalMs: config.epoch.intervalMs,
+    pace: paceOf(config),
     windowBytes: config.flow.window,
     hash: config.identify.hash,
     blockBytes: config.identify.blockBytes,

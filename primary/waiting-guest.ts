@@ -8,8 +8,6 @@ import type { GuestMemory } from '../shared/memory/guest-memory.ts';
  */
 export class WaitingGuest implements Guest {
   readonly #guest: Guest;
-  /** As the guest's: absent where it has none, which says that none is needed. */
-  readonly directIoMark?: () => Promise<DirectIoMark>;
   #waits = false;
   /** Between `pause` and `resume`: it must not run, whatever else is wanted. */
   #isPaused: boolean;
@@ -18,7 +16,6 @@ export class WaitingGuest implements Guest {
   /** `held`: it was just started, and its vCPUs wait for the right to run. */
   constructor(guest: Guest, held: boolean) {
     this.#guest = guest;
-    if (guest.directIoMark !== undefined) this.directIoMark = guest.directIoMark.bind(guest);
     this.#isPaused = held;
     this.#hasRun = !held;
   }
@@ -80,6 +77,10 @@ export class WaitingGuest implements Guest {
 
   saveBaseline(): Promise<Uint8Array> {
     return this.#guest.saveBaseline();
+  }
+
+  directIoMark(): Promise<DirectIoMark> {
+    return this.#guest.directIoMark();
   }
 
   onEvent(listener: (event: GuestEvent) => void): () => void {

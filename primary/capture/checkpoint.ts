@@ -103,7 +103,7 @@ export async function takeCheckpoint(options: CheckpointOptions): Promise<Checkp
 
 /** The guest stands still, so a request that was under way at a live scan has ended since. */
 async function wasDirectIo({ guest, directIoBefore }: CheckpointOptions): Promise<boolean> {
-  if (directIoBefore === undefined || guest.directIoMark === undefined) return false;
+  if (directIoBefore === undefined) return false;
   return directIoBefore === null || (await guest.directIoMark()) !== directIoBefore;
 }
 

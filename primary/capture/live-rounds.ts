@@ -25,6 +25,9 @@ export interface LiveRoundsParts {
   readonly drain: (count: number) => Promise<void>;
 }
 
+/** A scan that takes longer is one of the `scan` tracker, or of a very large guest. */
+const lookMsMax = 5;
+
 /** What the rounds of one epoch did. */
 export interface LiveResult {
   readonly rounds: number;
@@ -63,6 +66,12 @@ export class LiveRounds {
     const { roundsWanted, written } = this.#parts;
     if (!written.canScanLive) return false;
     return roundsWanted === null ? roundsPay(this.#costs) : roundsWanted > 0;
+  }
+
+  /** Whether a look at the running guest is cheaper than a checkpoint by far. */
+  get looksPay(): boolean {
+    const { roundsWanted, written } = this.#parts;
+    return roundsWanted !== 0 && written.canScanLive && this.#costs.scanMs < lookMsMax;
   }
 
   /**
@@ -114,7 +123,8 @@ export class LiveRounds {
     const scanned = written.scanLive();
     const nowMs = clock.nowMs();
     if (round === 0) {
-      this.#found.addAll(scanned);
+      // What looks have found before counts as found now.
+      this.#found.addAll(written.toCapture);
       this.#costs = learnCosts(this.#costs, { scanMs: nowMs - startedAtMs });
     } else {
       this.#again.addAll(scanned);

@@ -17,6 +17,8 @@ export interface GuestCableOptions {
   readonly onWarning: (error: UnderstudyError) => void;
   /** Much is held: a checkpoint before its time would let it out. */
   readonly onCheckpointWanted: () => void;
+  /** The guest said something that waits for a checkpoint; told for every frame. */
+  readonly onOutputWaits: () => void;
 }
 
 /**
@@ -48,6 +50,8 @@ export class GuestCable implements GuestOutput, PauseListener {
       limits: { ...defaultGateLimits, bytesMax: output.bytesMax },
       release: (card, frame) => network.emit(card, frame),
       onCheckpointWanted,
+      // By the rule `input-log` answers wait for the log, hardly ever for a checkpoint.
+      ...(output.rule === 'commit' ? { onHeld: options.onOutputWaits } : {}),
       onReading: (reading) => network.setReading(reading),
     });
     const inputLog =

@@ -18,6 +18,8 @@ export interface HeldOutputOptions {
   readonly release: (card: number, frame: Uint8Array) => void;
   /** Never called within a call of `HeldOutput`. */
   readonly onCheckpointWanted: () => void;
+  /** A frame is held. Called within a call of `HeldOutput`. */
+  readonly onHeld?: () => void;
   /** The cables of all cards are to be read, or not. */
   readonly onReading: (reading: boolean) => void;
 }
@@ -136,6 +138,7 @@ export class HeldOutput {
         const frame = Uint8Array.from(held!.frame);
         this.#frames.push({ card: held!.card, frame });
         this.#heldBytes += frame.length;
+        this.#options.onHeld?.();
         return;
       }
       case 'pass-frame':

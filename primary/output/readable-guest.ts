@@ -6,10 +6,8 @@ import type { Guest } from '../../shared/guest/guest.ts';
  */
 export function readableGuest(guest: Guest, output: PauseListener): Guest {
   const { name, description, instance, memory } = guest;
-  const directIoMark = guest.directIoMark?.bind(guest);
   return {
     ...{ name, description, instance, memory },
-    ...(directIoMark === undefined ? {} : { directIoMark }),
     pause: async () => {
       output.pausing();
       await guest.pause();
@@ -20,6 +18,7 @@ export function readableGuest(guest: Guest, output: PauseListener): Guest {
     },
     saveDeviceState: () => guest.saveDeviceState(),
     saveBaseline: () => guest.saveBaseline(),
+    directIoMark: () => guest.directIoMark(),
     onEvent: (listener) => guest.onEvent(listener),
     detach: () => guest.detach(),
   };

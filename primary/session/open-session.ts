@@ -7,6 +7,7 @@ import { StreamSender } from '../../shared/transport/stream-sender.ts';
 import { subjectsOf } from '../../shared/transport/subjects.ts';
 import { guestHash, sessionBits } from '../../shared/wire/frame.ts';
 import { openDisks } from '../disk/session-disks.ts';
+import type { EpochTaken } from '../epoch-timer.ts';
 import type { PrimaryParts } from '../parts.ts';
 import { Session, sessionClosed } from './session.ts';
 
@@ -30,6 +31,8 @@ export interface OpenSessionOptions {
   /** The session can't go on. */
   onBroken(error: UnderstudyError): void;
   onWarning(error: UnderstudyError): void;
+  onBarrier(): void;
+  onPaused(taken: EpochTaken): void;
 }
 
 /** A session with fresh kernels and a stream of its own. */
@@ -62,6 +65,9 @@ export async function openSession(
   return new Session({
     ...{ about, guest, tracker, encoder, digester, sender, control, clock, emit, output },
     ...{ disks, baselineEveryEpochs, verifyEveryEpochs, liveRounds },
+    brakeAfterMs: settings.pace.intervalMs,
+    onBarrier: () => options.onBarrier(),
+    onPaused: (taken) => options.onPaused(taken),
     onFailed: (error) => {
       options.onWarning(error);
       options.onBroken(error);

@@ -1,24 +1,27 @@
 import type { AlarmClock } from '../../shared/clock.ts';
 import type { PageDigester } from '../../shared/codec/page-digester.ts';
-import { regionCountOf } from '../../shared/codec/region-digest.ts';
-import { isUnderstudyError, UnderstudyError } from '../../shared/errors.ts';
-import type { Guest } from '../../shared/guest/guest.ts';
+import { UnderstudyError } from '../../shared/errors.ts';
+import type { DirectIoMark, Guest } from '../../shared/guest/guest.ts';
 import { type Epoch, epoch, type Term } from '../../shared/ids.ts';
 import type { EmitEvent } from '../../shared/observe/events.ts';
 import type { About, ControlChannel } from '../../shared/transport/control-channel.ts';
 import type { StreamSender } from '../../shared/transport/stream-sender.ts';
 import type { DiskDigestsRequest } from '../../shared/wire/disk-digest-body.ts';
 import { CaptureSlots } from '../capture/capture-slots.ts';
-import { takeCheckpoint } from '../capture/checkpoint.ts';
+import { type Checkpoint, takeCheckpoint } from '../capture/checkpoint.ts';
+import { GuestBrake } from '../capture/guest-brake.ts';
 import { type LiveResult, LiveRounds } from '../capture/live-rounds.ts';
 import type { DirtyTracker } from '../capture/tracker.ts';
 import { WrittenPages } from '../capture/written-pages.ts';
 import { levelDisks } from '../disk/disk-level.ts';
 import type { SessionDisks } from '../disk/session-disks.ts';
+import { brakeShare } from '../epoch-pace.ts';
+import type { EpochTaken } from '../epoch-timer.ts';
 import type { GuestOutput } from '../parts.ts';
 import type { EpochEncoder } from '../pipeline/epoch-encoder.ts';
+import { DigestQuestions } from './digest-questions.ts';
 import { EpochPublisher } from './epoch-publisher.ts';
-import { breathe, findDifferingPages, indexMemory, type PeerDigests } from './level.ts';
+import { breathe, findDifferingPages, indexMemory } from './level.ts';
 import { MemoryAudit } from './memory-audit.ts';
 import { ReplicaComparison } from './replica-comparison.ts';
 
@@ -41,6 +44,12 @@ export interface SessionParts {
   readonly verifyEveryEpochs: number;
   /** Live rounds of each epoch; null: as many as pay. */
   readonly liveRounds: number | null;
+  /** Publishing that takes longer than this slows the guest where it writes much meanwhile. */
+  readonly brakeAfterMs: number;
+  /** The guest stands still at a checkpoint's barrier: all that it has said belongs to it. */
+  onBarrier(): void;
+  /** The guest runs on after a checkpoint. */
+  onPaused(taken: EpochTaken): void;
   /** The session can't go on, although nothing that was called has failed. */
   onFailed(error: UnderstudyError): void;
 }
@@ -49,12 +58,6 @@ export interface SessionParts {
 const finalRoundPagesMax = 4096;
 const liveRoundsMax = 8;
 /**
- * A question about digests, or its answer, may be lost: it is asked again, and waited for longer
- * each time, because a backup digests its whole RAM before it answers the first one.
- */
-const digestsTimeoutsMs = [2000, 4000, 8000, 16_000, 32_000];
-
-/**
  * One session of protection: brings the backup level, then publishes epoch after epoch.
  * Everything throws once `close` was called; nothing of a closed session is used again.
  */
@@ -62,12 +65,17 @@ export class Session {
   readonly #parts: SessionParts;
   readonly #publisher: EpochPublisher;
   readonly #closed = new AbortController();
-  /** Rejects when the session is closed. */
-  readonly #whenClosed: Promise<never>;
+  readonly #questions: DigestQuestions;
   /** Invariant: a page that the guest wrote is to be captured, in a slot, or in the stream. */
   readonly #written: WrittenPages;
   readonly #slots: CaptureSlots;
   readonly #rounds: LiveRounds;
+  readonly #brake: GuestBrake;
+  /** As it was before the first live scan since the last checkpoint; undefined: there was none. */
+  #directIoBefore: DirectIoMark | undefined;
+  #acked = epoch(0);
+  /** Called where there may be room for another epoch, or none is wanted any more. */
+  #onRoom = () => {};
   readonly #capturedAtMs = new Map<Epoch, number>();
   readonly #audit: MemoryAudit;
   readonly #comparison: ReplicaComparison;
@@ -75,12 +83,8 @@ export class Session {
 
   constructor(parts: SessionParts) {
     this.#parts = parts;
-    const { signal } = this.#closed;
-    this.#whenClosed = new Promise((_, reject) => {
-      signal.addEventListener('abort', () => reject(signal.reason), { once: true });
-    });
-    this.#whenClosed.catch(() => {});
     const { memory } = parts.guest;
+    this.#questions = new DigestQuestions({ ...parts, closed: this.#closed.signal });
     this.#publisher = new EpochPublisher(parts.encoder, parts.sender, parts.clock);
     this.#written = new WrittenPages(parts.tracker, memory.pageCount);
     this.#slots = new CaptureSlots(memory, parts.encoder);
@@ -90,6 +94,10 @@ export class Session {
       drain: (count: number) => this.#drain(count),
     };
     this.#rounds = new LiveRounds(roundsParts, memory.pageCount);
+    this.#brake = new GuestBrake({
+      ...{ guest: parts.guest, clock: parts.clock, graceMs: parts.brakeAfterMs },
+      share: async () => brakeShare((await this.look()) ?? 0, this.#slots.capacityPages),
+    });
     this.#comparison = new ReplicaComparison({
       ...parts,
       closed: this.#closed.signal,
@@ -115,7 +123,11 @@ export class Session {
     await this.#collectPaused();
     await indexMemory(guest.memory, encoder, clock, this.#closed.signal);
     const pageCount = guest.memory.pageCount;
-    const differing = await findDifferingPages(pageCount, encoder, this.#askDigests());
+    const differing = await findDifferingPages(
+      pageCount,
+      encoder,
+      this.#questions.peerDigests(pageCount),
+    );
     encoder.forget(differing);
     written.toCapture.addAll(differing);
     const pages = written.toCapture.size;
@@ -153,6 +165,34 @@ export class Session {
     this.#auditSlice();
   }
 
+  /**
+   * Waits until the backup has acknowledged all but the newest epoch; until then no checkpoint
+   * may be taken, and a guest that writes too much is slowed down.
+   */
+  async room(newest: Epoch): Promise<void> {
+    const { signal } = this.#closed;
+    if (this.#acked >= newest - 1) return;
+    const acked = new Promise<void>((resolve) => {
+      this.#onRoom = () => {
+        if (this.#acked >= newest - 1 || signal.aborted) resolve();
+      };
+    });
+    await this.#brake.during(acked);
+    signal.throwIfAborted();
+  }
+
+  /**
+   * Looks at the running guest: how many pages are to be captured by now. undefined where such a
+   * look is dear. The next checkpoint knows what was found.
+   */
+  async look(): Promise<number | undefined> {
+    if (!this.#rounds.looksPay) return undefined;
+    await this.#scanLiveFrom();
+    this.#closed.signal.throwIfAborted();
+    this.#written.scanLive();
+    return this.#written.toCapture.size;
+  }
+
   /** Returns the time from the checkpoint's pause to now, or undefined for an unknown epoch. */
   acknowledged(number: Epoch): number | undefined {
     const at = this.#capturedAtMs.get(number);
@@ -160,6 +200,8 @@ export class Session {
       if (earlier <= number) this.#capturedAtMs.delete(earlier);
     }
     this.#parts.encoder.acknowledged(number);
+    if (number > this.#acked) this.#acked = number;
+    this.#onRoom();
     return at === undefined ? undefined : this.#parts.clock.nowMs() - at;
   }
 
@@ -176,6 +218,7 @@ export class Session {
 
   close(cause: string): void {
     this.#closed.abort(sessionClosed(cause));
+    this.#onRoom();
     this.#parts.sender.close();
     this.#parts.disks?.stream.close();
   }
@@ -187,11 +230,12 @@ export class Session {
     const written = this.#written;
     signal.throwIfAborted();
     const periodic = baselineEveryEpochs > 0 && number % baselineEveryEpochs === 0;
-    const pays = this.#rounds.pay;
-    // Before the first live scan: what is under way then is counted when it ends.
-    const directIoBefore = pays ? await guest.directIoMark?.() : undefined;
-    if (pays) await this.#rounds.run();
+    if (this.#rounds.pay) {
+      await this.#scanLiveFrom();
+      await this.#rounds.run();
+    }
     signal.throwIfAborted();
+    const directIoBefore = this.#directIoBefore;
     let dirtyPages = 0;
     let live: LiveResult = { rounds: 0, pages: 0 };
     const checkpoint = await takeCheckpoint({
@@ -202,6 +246,7 @@ export class Session {
       beforeResume: () => {
         output.barrier(number);
         disks?.stream.barrier(number);
+        this.#parts.onBarrier();
       },
       beforeForget: (scanned, scanMs) => {
         this.#audit.settle(written.candidates);
@@ -209,17 +254,17 @@ export class Session {
         written.toCapture.addAll(written.candidates);
         dirtyPages = written.toCapture.size;
         live = this.#rounds.paused(scanned, scanMs, dirtyPages);
+        this.#directIoBefore = undefined;
       },
     });
+    const { pauseMs } = checkpoint;
+    const { capacityPages } = this.#slots;
+    this.#parts.onPaused({ pauseMs, pages: dirtyPages, capacityPages });
     this.#capturedAtMs.set(number, checkpoint.pausedAtMs);
     signal.throwIfAborted();
-    await this.#drainSlots();
-    if (checkpoint.baseline !== undefined) {
-      await this.#publisher.sendParts('baseline', checkpoint.baseline);
-      this.#baselineDue = false;
-    }
-    await this.#publisher.sendParts('device', checkpoint.deviceState);
-    if (disks !== undefined) await this.#publisher.sendDiskSeal(await disks.stream.seal(number));
+    // A guest that is handed over stands still until it runs elsewhere: no brake lets it go.
+    const sending = this.#sendRest(number, checkpoint);
+    await (staysPaused ? sending : this.#brake.during(sending));
     this.#comparison.encoded(number);
     let epochBytes = 0;
     await this.#publisher.commit(({ stats, ramDigest, wireBytes, encodeMs }) => {
@@ -228,7 +273,7 @@ export class Session {
         kind: 'epoch',
         epoch: number,
         pausedAtMs: checkpoint.pausedAtMs,
-        pauseMs: checkpoint.pauseMs,
+        pauseMs,
         phasesMs: { ...checkpoint.phasesMs },
         dirtyPages,
         liveRounds: live.rounds,
@@ -244,6 +289,23 @@ export class Session {
       });
     });
     return epochBytes;
+  }
+
+  /** What the checkpoint left to be sent. */
+  async #sendRest(number: Epoch, { baseline, deviceState }: Checkpoint): Promise<void> {
+    const { disks } = this.#parts;
+    await this.#drainSlots();
+    if (baseline !== undefined) {
+      await this.#publisher.sendParts('baseline', baseline);
+      this.#baselineDue = false;
+    }
+    await this.#publisher.sendParts('device', deviceState);
+    if (disks !== undefined) await this.#publisher.sendDiskSeal(await disks.stream.seal(number));
+  }
+
+  /** Before a live scan: a request that is under way at it is counted when it ends. */
+  async #scanLiveFrom(): Promise<void> {
+    this.#directIoBefore ??= await this.#parts.guest.directIoMark();
   }
 
   async #drain(count: number): Promise<void> {
@@ -269,12 +331,10 @@ export class Session {
   }
 
   async #levelDisks(): Promise<void> {
-    const { disks, control, about, clock, emit } = this.#parts;
+    const { disks, clock, emit } = this.#parts;
     if (disks === undefined) return;
     const { server, stream, settings, bytesPerSecond } = disks;
-    const ask = async (request: DiskDigestsRequest): Promise<BigUint64Array> =>
-      (await this.#ask((ms) => control.ask(about, request, ['disk-digests'], ms), request.count))
-        .digests;
+    const ask = (request: DiskDigestsRequest) => this.#questions.ask(request, 'disk-digests');
     const closed = this.#closed.signal;
     await levelDisks({ server, stream, settings, bytesPerSecond, ask, clock, emit, closed });
   }
@@ -289,41 +349,6 @@ export class Session {
     const about = { epoch: done.epoch, side: 'primary' as const };
     emit({ kind: 'verify', ...about, pages, verifyMs, ok, firstDifferingPage });
     if (!ok) throw this.#audit.failure(done);
-  }
-
-  /** Asks for `count` digests until they come. */
-  async #ask<Answer extends { readonly digests: BigUint64Array }>(
-    question: (timeoutMs: number) => Promise<Answer>,
-    count: number,
-  ): Promise<Answer> {
-    for (let attempt = 0; ; attempt++) {
-      try {
-        const asked = question(digestsTimeoutsMs[attempt]!);
-        const answer = await Promise.race([asked, this.#whenClosed]);
-        if (answer.digests.length !== count) throw new Error(`${answer.digests.length} digests`);
-        return answer;
-      } catch (error) {
-        const lost = isUnderstudyError(error, 'E_TRANSPORT_TIMEOUT');
-        if (!lost || attempt + 1 >= digestsTimeoutsMs.length) throw error;
-      }
-    }
-  }
-
-  #askDigests(): PeerDigests {
-    const { control, about, guest } = this.#parts;
-    const none = epoch(0);
-    const ask = async (
-      kind: 'region-digests' | 'page-digests',
-      first: number,
-      count: number,
-    ): Promise<BigUint64Array> => {
-      const request = { kind: `${kind}-request`, epoch: none, first, count } as const;
-      return (await this.#ask((ms) => control.ask(about, request, [kind], ms), count)).digests;
-    };
-    return {
-      regions: () => ask('region-digests', 0, regionCountOf(guest.memory.pageCount)),
-      pages: (first, count) => ask('page-digests', first, count),
-    };
   }
 }
 

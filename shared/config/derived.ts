@@ -10,6 +10,25 @@ export function captureBytesOf({ epoch, guest }: PrimaryConfig | LabConfig): num
   return epoch.captureBuffer ?? Math.min(128 * mib, Math.max(8 * mib, guest.memory / 16));
 }
 
+/**
+ * `epoch.shortestMs`: a quarter of the interval. `epoch.longestMs`: five intervals where all that
+ * the guest says is held until its checkpoint, so that a longer epoch loses nothing that anybody
+ * was told. Else, and in the modes that are for comparison, both are the interval.
+ */
+export function paceOf({ mode, epoch, guest, output }: PrimaryConfig | LabConfig) {
+  const { intervalMs, shortestMs, longestMs } = epoch;
+  const { networks } = guest;
+  const isHeld =
+    output.rule === 'commit' && networks.length > 0 && networks.every((it) => it.kind === 'cable');
+  const adapts = isHeld && mode === 'fgbi';
+  const soonestMs = Math.min(intervalMs, Math.max(10, Math.round(intervalMs / 4)));
+  return {
+    intervalMs,
+    shortestMs: shortestMs ?? (adapts ? soonestMs : intervalMs),
+    longestMs: longestMs ?? (adapts ? Math.min(60_000, 5 * intervalMs) : intervalMs),
+  };
+}
+
 /** `staging.bytesMax`: half of the guest, at least 64 MiB. */
 export function stagingBytesOf({ staging, guest }: BackupConfig | LabConfig): number {
   return staging.bytesMax ?? Math.max(64 * mib, guest.memory / 2);

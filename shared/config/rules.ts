@@ -99,6 +99,20 @@ so that one lost sign of life is no takeover: at least ${3 * heartbeat.intervalM
     },
   },
   {
+    keys: ['epoch.shortestMs', 'epoch.intervalMs'],
+    check: ({ epoch }) =>
+      epoch === undefined || epoch.shortestMs === null || epoch.shortestMs <= epoch.intervalMs
+        ? undefined
+        : `must be at most epoch.intervalMs (${epoch.intervalMs})`,
+  },
+  {
+    keys: ['epoch.longestMs', 'epoch.intervalMs'],
+    check: ({ epoch }) =>
+      epoch === undefined || epoch.longestMs === null || epoch.longestMs >= epoch.intervalMs
+        ? undefined
+        : `must be at least epoch.intervalMs (${epoch.intervalMs})`,
+  },
+  {
     keys: ['flow.window', 'flow.chunk'],
     check: ({ flow }) => {
       if (flow === undefined || flow.chunk === null) return undefined;

@@ -1,3 +1,4 @@
+import { epoch } from './epoch-section.ts';
 import { choice, type Field, type GroupField, group, type ValueOf } from './field.ts';
 import { guestKeys } from './guest-keys.ts';
 import * as section from './sections.ts';
@@ -10,7 +11,7 @@ export const schemas = {
     guest: guestKeys,
     nats: section.nats,
     arbiter: section.arbiter,
-    epoch: section.epoch,
+    epoch,
     tracker: section.tracker,
     identify: section.identify,
     share: section.share,
@@ -43,7 +44,7 @@ export const schemas = {
     role: ownRole('lab'),
     mode: section.mode,
     guest: guestKeys,
-    epoch: section.epoch,
+    epoch,
     tracker: section.tracker,
     identify: section.identify,
     share: section.share,

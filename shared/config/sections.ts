@@ -120,38 +120,6 @@ export const mode = choice(modes, {
   fallback: 'fgbi',
 });
 
-export const epoch = group('How often the guest is checkpointed.', {
-  intervalMs: integer({
-    what: 'Time from one checkpoint to the next.',
-    why: 'Shorter loses less and delays output less; longer sends less and slows the guest less.',
-    min: 10,
-    max: 60_000,
-    fallback: 100,
-  }),
-  liveRounds: optional(
-    integer({
-      what:
-        'Rounds before each pause in which written pages are captured while the guest still ' +
-        'runs, so that the pause finds few. 0: none; null: as many as pay, by measured write ' +
-        'rate and speed.',
-      why: 'Set it to 0 where every page costs more than a longer pause, or to compare.',
-      min: 0,
-      max: bounds.liveRoundsMax,
-    }),
-  ),
-  captureBuffer: optional(
-    size({
-      what:
-        'Memory for the pages of one epoch, copied out of the guest; null: a sixteenth of the ' +
-        'guest, at least 8MiB and at most 128MiB. A larger epoch lengthens the pause.',
-      why: 'Raise it for a guest that writes more than this in one epoch.',
-      min: 4 * mib,
-      max: 64 * gib,
-      multipleOf: 4 * kib,
-    }),
-  ),
-});
-
 export const tracker = choice(['auto', 'write-protect', 'soft-dirty', 'scan'], {
   what: 'How written pages are found; `auto` takes the best that this host can do, and says why.',
   why: 'Name one to compare trackers, or where the host wrongly claims to have one.',

@@ -33,9 +33,9 @@ export interface Guest {
   /**
    * Counts requests that a device ended, of those that may write into RAM past the page tables
    * (direct I/O). Equal marks: none was under way between the two, if the guest is paused at the
-   * second. Absent where there is no such device.
+   * second. Always 0 where there is no such device.
    */
-  directIoMark?(): Promise<DirectIoMark>;
+  directIoMark(): Promise<DirectIoMark>;
   /** Called for each event, never inside another call's stack. Returns how to stop listening. */
   onEvent(listener: (event: GuestEvent) => void): () => void;
   /** Lets go of the guest, which goes on as it is. */

@@ -106,6 +106,10 @@ export class SyntheticGuest implements Guest {
     return encodeBaseline(this.#options);
   }
 
+  async directIoMark(): Promise<number> {
+    return 0;
+  }
+
   onEvent(listener: (event: GuestEvent) => void): () => void {
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);

@@ -7,6 +7,7 @@ import { ReplicaStore } from '../../backup/store/replica-store.ts';
 import { WarmStandby } from '../../backup/warm-standby.ts';
 import { PrimaryAgent } from '../../primary/agent.ts';
 import { SyntheticTracker } from '../../primary/capture/synthetic-tracker.ts';
+import type { PaceLimits } from '../../primary/epoch-pace.ts';
 import type { BackupLossPolicy, PrimaryOutcome } from '../../primary/machine.ts';
 import type { GuestOutput, InputLogPort } from '../../primary/parts.ts';
 import { EpochEncoder } from '../../primary/pipeline/epoch-encoder.ts';
@@ -127,6 +128,7 @@ export function startPrimary(
     output?: GuestOutput;
     inputLog?: InputLogPort;
     intervalMs?: number;
+    pace?: Partial<PaceLimits>;
     onBackupLost?: BackupLossPolicy;
     liveRounds?: number;
   } = {},
@@ -153,7 +155,7 @@ export function startPrimary(
     guestPid: 0,
     discardHeldGuest: async () => {},
     settings: {
-      intervalMs: options.intervalMs ?? 20,
+      pace: { ...paceOf(options.intervalMs ?? 20), ...options.pace },
       windowBytes: 4 * mib,
       hash: 'xxh3',
       blockBytes: 64,
@@ -285,6 +287,11 @@ function claimsOf(bus: MemoryBus, host: string): TermClaims {
   const memory = { observe: async () => {} };
   return new TermClaims({ arbiter, memory, guest: guestName, host, onWaiting: () => {} });
 }
+
+/** Epochs of one length, whatever the guest does. */
+const paceOf = (intervalMs: number) => ({
+  ...{ intervalMs, shortestMs: intervalMs, longestMs: intervalMs },
+});
 
 const noCable: GuestOutput = {
   hold: () => {},

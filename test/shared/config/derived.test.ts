@@ -1,5 +1,10 @@
 import test from 'ava';
-import { captureBytesOf, chunkBytesOf, stagingBytesOf } from '../../../shared/config/derived.ts';
+import {
+  captureBytesOf,
+  chunkBytesOf,
+  paceOf,
+  stagingBytesOf,
+} from '../../../shared/config/derived.ts';
 import { parseConfig } from '../../../shared/config/load.ts';
 import type { LabConfig } from '../../../shared/config/schema.ts';
 
@@ -31,4 +36,20 @@ test('a message fits what the server takes, and a quarter of the window', (t) =>
   t.is(chunkBytesOf(lab('64MiB', 'flow: {chunk: 64KiB}'), mib), 64 * 1024);
   t.true(chunkBytesOf(lab('64MiB', 'flow: {window: 4MiB}'), 8 * mib) < mib);
   t.true(chunkBytesOf(lab('64MiB', 'flow: {chunk: 1MiB}'), mib) < mib);
+});
+
+test('epochs follow the work only where all that the guest says waits for them', (t) => {
+  const pace = (networks: string, rest = '') => {
+    const guest = `{name: lab, memory: 64MiB, networks: [${networks}]}`;
+    const config = parseConfig(`role: lab\nguest: ${guest}\n${rest}`, 'f') as LabConfig;
+    const { shortestMs, intervalMs, longestMs } = paceOf(config);
+    return [shortestMs, intervalMs, longestMs];
+  };
+  t.deepEqual(pace('{kind: cable}'), [25, 100, 500]);
+  t.deepEqual(pace('{kind: cable}', 'epoch: {intervalMs: 20}'), [10, 20, 100]);
+  t.deepEqual(pace('{kind: cable}', 'epoch: {shortestMs: 50, longestMs: 100}'), [50, 100, 100]);
+  t.deepEqual(pace('{kind: cable}, {kind: user}'), [100, 100, 100]);
+  t.deepEqual(pace(''), [100, 100, 100]);
+  t.deepEqual(pace('{kind: cable}', 'mode: remus'), [100, 100, 100]);
+  t.deepEqual(pace('{kind: cable}', 'output: {rule: input-log}'), [100, 100, 100]);
 });

@@ -96,7 +96,7 @@ const wrongValues: readonly (readonly [string, string])[] = [
   ['epoch:\n  intervalMs: [100]\n', 'expected a whole number from 10 to 60000, found a list'],
   [
     'epoch: 100\n',
-    'expected a section with intervalMs, liveRounds, captureBuffer, found the number 100',
+    'expected a section with intervalMs, shortestMs, longestMs, liveRounds, captureBuffer, found',
   ],
   ['share:\n  enabled: yes\n', 'expected true or false, found "yes"; did you mean true?'],
   ['tracker: softdirty\n', 'found "softdirty"; did you mean soft-dirty?'],
@@ -159,6 +159,8 @@ const conflicts: readonly (readonly [string, string, string])[] = [
     'nats.tokenFile',
     'log in with a user, an nkey, a token or credentials, one of them',
   ],
+  ['epoch:\n  shortestMs: 101\n', 'epoch.shortestMs', 'at most epoch.intervalMs (100)'],
+  ['epoch:\n  longestMs: 99\n', 'epoch.longestMs', 'at least epoch.intervalMs (100)'],
   ['epoch:\n  captureBuffer: 1GiB\n', 'epoch.captureBuffer', 'at most guest.memory (512MiB)'],
   [
     'compress:\n  delta:\n    keptPages: 1GiB\n',

@@ -8,6 +8,7 @@ import { EpochEncoder } from '../primary/pipeline/epoch-encoder.ts';
 import { monotonicClock } from '../shared/clock.ts';
 import type { Guest } from '../shared/guest/guest.ts';
 import { epoch } from '../shared/ids.ts';
+import { SpanList } from '../shared/observe/spans.ts';
 import type { PageSet } from '../shared/page-set.ts';
 import { defaultEncoder } from './encoder-options.ts';
 
@@ -57,6 +58,7 @@ export class LivePauses {
     this.#rounds = new LiveRounds(
       {
         ...{ written: this.#written, slots: this.#slots, clock: monotonicClock },
+        spans: new SpanList(monotonicClock),
         roundsWanted: null,
         drain: async (count) => this.#encode(count),
       },

@@ -7,15 +7,18 @@ import { watchStopSignals } from './stop-signal.ts';
 
 /** `understudy primary` and `understudy backup`: daemons, each with its file. */
 export const runPrimary: RunCommand = (input) =>
-  runAgent(loadConfig(input.text('config')!, 'primary'));
+  runAgent(loadConfig(input.text('config')!, 'primary'), input.text('trace'));
 
 export const runBackup: RunCommand = (input) =>
-  runAgent(loadConfig(input.text('config')!, 'backup'));
+  runAgent(loadConfig(input.text('config')!, 'backup'), input.text('trace'));
 
-async function runAgent(config: PrimaryConfig | BackupConfig): Promise<number> {
+async function runAgent(
+  config: PrimaryConfig | BackupConfig,
+  traceFile: string | undefined,
+): Promise<number> {
   const { stop, unwatch } = watchStopSignals();
   const base = { role: config.role, guest: config.guest.name };
-  const observer = createObserver({ log: config.log, base });
+  const observer = createObserver({ log: config.log, base, traceFile });
   const { log } = observer;
   stop.addEventListener('abort', () => {
     log.info(`${stop.reason}: stopping (again: at once)`, { event: 'stopping' });

@@ -6,6 +6,10 @@ const configFile: Option = {
   what: 'configuration file',
   required: true,
 };
+const trace: Option = {
+  value: 'FILE',
+  what: 'write where time goes, for ui.perfetto.dev or chrome://tracing',
+};
 const ownFile: Option = { ...configFile, what: 'the file of its agent', required: false };
 const guest: Positional = { name: 'GUEST', what: 'name of the guest', count: 'optional' };
 const file: Positional = { name: 'FILE', what: 'configuration file', count: 'one' };
@@ -16,7 +20,7 @@ export const commands: readonly Command[] = [
     name: 'primary',
     summary: 'Protect the running guest of this host, starting it if it does not run',
     positionals: [],
-    options: { config: configFile },
+    options: { config: configFile, trace },
     details: [
       'Runs until SIGTERM or SIGINT; the guest runs on then, unprotected, and the next start\n' +
         'takes it up again. A second signal ends the agent at once.',
@@ -27,7 +31,7 @@ export const commands: readonly Command[] = [
     name: 'backup',
     summary: 'Stand by for the guest of another host, and resume it here when that host dies',
     positionals: [],
-    options: { config: configFile },
+    options: { config: configFile, trace },
     details: [
       'Runs until SIGTERM or SIGINT. A guest that was resumed here runs on then.\n' +
         'A second signal ends the agent at once.',

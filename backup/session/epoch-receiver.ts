@@ -2,6 +2,7 @@ import type { Clock } from '../../shared/clock.ts';
 import { EpochDigest } from '../../shared/codec/digest.ts';
 import { UnderstudyError } from '../../shared/errors.ts';
 import { type Epoch, epoch } from '../../shared/ids.ts';
+import { type Span, SpanList } from '../../shared/observe/spans.ts';
 import type { About } from '../../shared/transport/control-channel.ts';
 import { type Frame, frameHeaderBytes } from '../../shared/wire/frame.ts';
 import { PartList } from '../../shared/wire/part-list.ts';
@@ -22,6 +23,7 @@ export interface CommittedEpoch {
   /** Bytes of all its frames, headers included. */
   readonly bytes: number;
   readonly applyMs: number;
+  readonly spans: readonly Span[];
 }
 
 /**
@@ -33,6 +35,7 @@ export class EpochReceiver {
   readonly #store: ReplicaStore;
   readonly #decoder: EpochDecoder;
   readonly #clock: Clock;
+  readonly #spans: SpanList;
   readonly #digest = new EpochDigest();
   #open: OpenEpoch | undefined;
   #committed: Epoch = epoch(0);
@@ -42,6 +45,7 @@ export class EpochReceiver {
     this.#store = store;
     this.#decoder = decoder;
     this.#clock = clock;
+    this.#spans = new SpanList(clock);
   }
 
   /** Takes the next frame. Returns what it committed, if it was an epoch's last. */
@@ -71,10 +75,13 @@ export class EpochReceiver {
     switch (message.kind) {
       case 'begin':
         return undefined;
-      case 'chunk':
+      case 'chunk': {
+        const startedAtMs = this.#clock.nowMs();
         open.chunkCount += 1;
         open.pages += this.#decoder.decode(message.payload, this.#store, this.#store);
+        this.#spans.end('decode', startedAtMs);
         return undefined;
+      }
       case 'baseline':
         open.baseline ??= new PartList('baseline');
         open.baseline.add(message);
@@ -87,6 +94,7 @@ export class EpochReceiver {
         return undefined;
       case 'abort':
         this.#store.abort();
+        this.#spans.take();
         this.#open = undefined;
         return undefined;
     }
@@ -107,6 +115,7 @@ export class EpochReceiver {
     this.#digest.reset();
     this.#open = {
       epoch: number,
+      begunAtMs: this.#clock.nowMs(),
       device: new PartList('device'),
       baseline: undefined,
       chunkCount: 0,
@@ -126,6 +135,7 @@ export class EpochReceiver {
       (open.baseline?.complete ?? true);
     if (!whole) throw outOfPlace(`epoch ${open.epoch} is not what its commit says`);
     const startedAt = this.#clock.nowMs();
+    this.#spans.end('receive', open.begunAtMs);
     this.#store.setDeviceState(open.device.bytes());
     if (open.baseline !== undefined) this.#store.setBaseline(open.baseline.bytes());
     await this.#store.commit({ ramDigest: commit.ramDigest });
@@ -136,7 +146,8 @@ export class EpochReceiver {
       ramDigest: commit.ramDigest,
       pages: open.pages,
       bytes: open.bodyBytes + (open.frameCount + 1) * frameHeaderBytes,
-      applyMs: this.#clock.nowMs() - startedAt,
+      applyMs: this.#spans.end('apply', startedAt),
+      spans: this.#spans.take(),
     };
   }
 }
@@ -146,6 +157,7 @@ const diskEpochsAheadMax = 8;
 
 interface OpenEpoch {
   readonly epoch: Epoch;
+  readonly begunAtMs: number;
   readonly device: PartList;
   baseline: PartList | undefined;
   chunkCount: number;

@@ -113,6 +113,8 @@ export class ReplicaSession {
     this.#last = committed.epoch;
     this.#verification.committed(committed.epoch);
     this.#parts.onCommitted(committed);
+    const { epoch, spans } = committed;
+    this.#parts.emit({ kind: 'spans', epoch, spans });
   }
 
   /** Digest of each page of RAM, once they are known: a live view. */

@@ -1,6 +1,7 @@
 import { formatBytes, formatCount, formatMs, formatShare } from '../amounts.ts';
 import type { RunEvents } from '../measure.ts';
 import type { DrillResult } from '../result.ts';
+import { epochTimelines } from './epoch-timeline.ts';
 import { escapeText } from './markup.ts';
 import { runPlots } from './plots.ts';
 import { style } from './style.ts';
@@ -11,6 +12,7 @@ export function reportPage(result: DrillResult, events: RunEvents): string {
   const title = `Understudy drill: ${result.scenario}`;
   const plots = [
     ...(result.failoverMs === null ? [] : [failoverTimeline(result.failoverMs)]),
+    ...epochTimelines(events),
     ...runPlots(events),
   ];
   return [

@@ -37,6 +37,7 @@ svg .title { font-size: 14px; font-weight: 600; }
 svg .y { text-anchor: end; dominant-baseline: middle; fill: var(--dim); }
 svg .end { text-anchor: end; fill: var(--dim); }
 svg .x { text-anchor: middle; fill: var(--dim); } svg .legend { fill: var(--dim); }
+svg .inside { fill: #fff; font-size: 11px; }
 svg .name { fill: var(--fg); font-weight: 600; }
 svg .grid { stroke: var(--line); } svg .mark { stroke: var(--bad); stroke-dasharray: 4 3; }
 svg .marked { text-anchor: end; fill: var(--bad); }

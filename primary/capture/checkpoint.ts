@@ -1,6 +1,7 @@
 import type { Clock } from '../../shared/clock.ts';
 import { isUnderstudyError, UnderstudyError } from '../../shared/errors.ts';
 import type { DirectIoMark, Guest } from '../../shared/guest/guest.ts';
+import type { SpanList } from '../../shared/observe/spans.ts';
 import type { PageSet } from '../../shared/page-set.ts';
 import { saysGuestIsGone } from '../guest-listener.ts';
 import type { CaptureSlots } from './capture-slots.ts';
@@ -98,6 +99,16 @@ export async function takeCheckpoint(options: CheckpointOptions): Promise<Checkp
       throw saysGuestIsGone(cause) ? cause : staysPaused(error, cause);
     });
     throw error;
+  }
+}
+
+/** The pause and its phases, one after the other: device state is saved beside some of them. */
+export function addPause(spans: SpanList, { pausedAtMs, pauseMs, phasesMs }: Checkpoint): void {
+  spans.add('pause', pausedAtMs, pauseMs);
+  let fromMs = pausedAtMs;
+  for (const phase of ['stop', 'scan', 'copy', 'device', 'resume'] as const) {
+    spans.add(phase, fromMs, phasesMs[phase]);
+    fromMs += phasesMs[phase];
   }
 }
 

@@ -1,9 +1,11 @@
 import { type AlarmClock, sleep } from '../../shared/clock.ts';
 import type { Guest } from '../../shared/guest/guest.ts';
+import type { SpanList } from '../../shared/observe/spans.ts';
 
 export interface GuestBrakeParts {
   readonly guest: Pick<Guest, 'pause' | 'resume'>;
   readonly clock: AlarmClock;
+  readonly spans: SpanList;
   /** Looks at the running guest: the share of its time in which it is to stand still. */
   readonly share: () => Promise<number>;
   /** Work that takes less long needs no look. */
@@ -46,14 +48,16 @@ export class GuestBrake {
   }
 
   async #slice(): Promise<void> {
-    const { guest, clock, share } = this.#parts;
+    const { guest, clock, spans, share } = this.#parts;
     const still = await share();
     if (still <= 0) return;
+    const startedAtMs = clock.nowMs();
     try {
       await guest.pause();
       await sleep(clock, still * periodMs);
     } finally {
       await guest.resume();
+      spans.end('brake', startedAtMs);
     }
   }
 

@@ -1,5 +1,6 @@
 import { bounds } from '../../shared/bounds.ts';
 import type { Clock } from '../../shared/clock.ts';
+import type { SpanList } from '../../shared/observe/spans.ts';
 import { PageSet } from '../../shared/page-set.ts';
 import type { CaptureSlots } from './capture-slots.ts';
 import {
@@ -19,6 +20,7 @@ export interface LiveRoundsParts {
   readonly written: WrittenPages;
   readonly slots: CaptureSlots;
   readonly clock: Clock;
+  readonly spans: SpanList;
   /** null: as many as pay. */
   readonly roundsWanted: number | null;
   /** Encodes and sends slots 0 … count − 1. */
@@ -118,9 +120,10 @@ export class LiveRounds {
   }
 
   #scan(round: number): void {
-    const { written, clock } = this.#parts;
+    const { written, clock, spans } = this.#parts;
     const startedAtMs = clock.nowMs();
     const scanned = written.scanLive();
+    spans.end('live-scan', startedAtMs);
     const nowMs = clock.nowMs();
     if (round === 0) {
       // What looks have found before counts as found now.
@@ -150,7 +153,7 @@ export class LiveRounds {
   }
 
   async #capture(plan: RoundPlan, drain: (count: number) => Promise<void>): Promise<void> {
-    const { written, slots, clock } = this.#parts;
+    const { written, slots, clock, spans } = this.#parts;
     const pages = this.#batch.size;
     const startedAtMs = clock.nowMs();
     let drainMs = 0;
@@ -162,6 +165,7 @@ export class LiveRounds {
       drained += count;
     };
     await slots.capture(this.#batch, timedDrain);
+    spans.end('live-copy', startedAtMs);
     // Not before they are copied: if the copy fails they are still to be captured.
     written.toCapture.deleteAll(this.#batch);
     const copyMs = clock.nowMs() - startedAtMs - drainMs;

@@ -1,6 +1,7 @@
 import { type AlarmClock, turn } from '../../shared/clock.ts';
 import { EpochDigest } from '../../shared/codec/digest.ts';
 import type { Epoch } from '../../shared/ids.ts';
+import type { SpanList } from '../../shared/observe/spans.ts';
 import type { StreamSender } from '../../shared/transport/stream-sender.ts';
 import type { DiskSeal } from '../../shared/wire/disk-body.ts';
 import { byteLengthOf, frameHeaderBytes } from '../../shared/wire/frame.ts';
@@ -24,6 +25,7 @@ export class EpochPublisher {
   readonly #encoder: EpochEncoder;
   readonly #sender: StreamSender;
   readonly #clock: AlarmClock;
+  readonly #spans: SpanList;
   readonly #digest = new EpochDigest();
   #epoch: Epoch | undefined;
   #chunkCount = 0;
@@ -31,10 +33,11 @@ export class EpochPublisher {
   #frameCount = 0;
   #encodeMs = 0;
 
-  constructor(encoder: EpochEncoder, sender: StreamSender, clock: AlarmClock) {
+  constructor(encoder: EpochEncoder, sender: StreamSender, clock: AlarmClock, spans: SpanList) {
     this.#encoder = encoder;
     this.#sender = sender;
     this.#clock = clock;
+    this.#spans = spans;
   }
 
   async begin(epoch: Epoch, epochKind: 'sync' | 'delta', base: Epoch): Promise<void> {
@@ -54,14 +57,14 @@ export class EpochPublisher {
     if (count === 0) return;
     let startedAt = this.#clock.nowMs();
     for (const payload of this.#encoder.encode(count)) {
-      this.#encodeMs += this.#clock.nowMs() - startedAt;
+      this.#encodeMs += this.#spans.end('encode', startedAt);
       this.#chunkCount += 1;
       await this.#send({ kind: 'chunk', payload });
       // Sockets, acknowledgements and the operator's signals get their turn between chunks.
       await turn(this.#clock);
       startedAt = this.#clock.nowMs();
     }
-    this.#encodeMs += this.#clock.nowMs() - startedAt;
+    this.#encodeMs += this.#spans.end('encode', startedAt);
   }
 
   async sendParts(kind: 'baseline' | 'device', bytes: Uint8Array): Promise<void> {
@@ -101,7 +104,9 @@ export class EpochPublisher {
     const parts = encodeStreamBody(message);
     const covered = message.kind !== 'commit';
     if (covered) for (const part of parts) this.#digest.update(part);
+    const startedAtMs = this.#clock.nowMs();
     await this.#sender.send(message.kind, this.#epoch, parts);
+    this.#spans.end('send', startedAtMs);
     // COMMIT says how many bytes came before it, so its own are counted after it is encoded.
     this.#bodyBytes += byteLengthOf(parts);
     this.#frameCount += 1;

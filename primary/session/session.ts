@@ -4,11 +4,12 @@ import { UnderstudyError } from '../../shared/errors.ts';
 import type { DirectIoMark, Guest } from '../../shared/guest/guest.ts';
 import { type Epoch, epoch, type Term } from '../../shared/ids.ts';
 import type { EmitEvent } from '../../shared/observe/events.ts';
+import { SpanList } from '../../shared/observe/spans.ts';
 import type { About, ControlChannel } from '../../shared/transport/control-channel.ts';
 import type { StreamSender } from '../../shared/transport/stream-sender.ts';
 import type { DiskDigestsRequest } from '../../shared/wire/disk-digest-body.ts';
 import { CaptureSlots } from '../capture/capture-slots.ts';
-import { type Checkpoint, takeCheckpoint } from '../capture/checkpoint.ts';
+import { addPause, type Checkpoint, takeCheckpoint } from '../capture/checkpoint.ts';
 import { GuestBrake } from '../capture/guest-brake.ts';
 import { type LiveResult, LiveRounds } from '../capture/live-rounds.ts';
 import type { DirtyTracker } from '../capture/tracker.ts';
@@ -79,23 +80,26 @@ export class Session {
   readonly #capturedAtMs = new Map<Epoch, number>();
   readonly #audit: MemoryAudit;
   readonly #comparison: ReplicaComparison;
+  readonly #spans: SpanList;
   #baselineDue = true;
 
   constructor(parts: SessionParts) {
     this.#parts = parts;
     const { memory } = parts.guest;
+    const { clock } = parts;
+    this.#spans = new SpanList(clock);
     this.#questions = new DigestQuestions({ ...parts, closed: this.#closed.signal });
-    this.#publisher = new EpochPublisher(parts.encoder, parts.sender, parts.clock);
+    this.#publisher = new EpochPublisher(parts.encoder, parts.sender, clock, this.#spans);
     this.#written = new WrittenPages(parts.tracker, memory.pageCount);
     this.#slots = new CaptureSlots(memory, parts.encoder);
     const roundsParts = {
-      ...{ written: this.#written, slots: this.#slots, clock: parts.clock },
+      ...{ written: this.#written, slots: this.#slots, clock, spans: this.#spans },
       roundsWanted: parts.liveRounds,
       drain: (count: number) => this.#drain(count),
     };
     this.#rounds = new LiveRounds(roundsParts, memory.pageCount);
     this.#brake = new GuestBrake({
-      ...{ guest: parts.guest, clock: parts.clock, graceMs: parts.brakeAfterMs },
+      ...{ guest: parts.guest, clock, spans: this.#spans, graceMs: parts.brakeAfterMs },
       share: async () => brakeShare((await this.look()) ?? 0, this.#slots.capacityPages),
     });
     this.#comparison = new ReplicaComparison({
@@ -145,6 +149,7 @@ export class Session {
     // From this checkpoint on the backup may resume the guest, once the protected term is there.
     this.#parts.output.hold();
     const wireBytes = await this.#closeEpoch(first);
+    emit({ kind: 'spans', epoch: first, spans: this.#spans.take() });
     const syncMs = clock.nowMs() - startedAtMs;
     emit({ kind: 'sync', phase: 'done', session, pages, bytes: wireBytes, syncMs });
     return first;
@@ -155,7 +160,7 @@ export class Session {
    * `staysPaused`: the guest is to go on elsewhere, or here when that fails.
    */
   async checkpoint(number: Epoch, options: { readonly staysPaused?: boolean } = {}): Promise<void> {
-    const { verifyEveryEpochs, clock } = this.#parts;
+    const { verifyEveryEpochs, clock, emit } = this.#parts;
     const verifies = verifyEveryEpochs > 0 && number % verifyEveryEpochs === 0;
     if (verifies) this.#comparison.begin(number);
     await this.#publisher.begin(number, 'delta', epoch(number - 1));
@@ -163,6 +168,7 @@ export class Session {
     if (verifies) this.#audit.begin(number, clock.nowMs());
     await breathe(this.#parts.clock, this.#closed.signal);
     this.#auditSlice();
+    emit({ kind: 'spans', epoch: number, spans: this.#spans.take() });
   }
 
   /**
@@ -187,9 +193,11 @@ export class Session {
    */
   async look(): Promise<number | undefined> {
     if (!this.#rounds.looksPay) return undefined;
+    const startedAtMs = this.#parts.clock.nowMs();
     await this.#scanLiveFrom();
     this.#closed.signal.throwIfAborted();
     this.#written.scanLive();
+    this.#spans.end('look', startedAtMs);
     return this.#written.toCapture.size;
   }
 
@@ -258,6 +266,7 @@ export class Session {
       },
     });
     const { pauseMs } = checkpoint;
+    addPause(this.#spans, checkpoint);
     const { capacityPages } = this.#slots;
     this.#parts.onPaused({ pauseMs, pages: dirtyPages, capacityPages });
     this.#capturedAtMs.set(number, checkpoint.pausedAtMs);
@@ -341,7 +350,9 @@ export class Session {
 
   #auditSlice(): void {
     const { clock, emit } = this.#parts;
+    const startedAtMs = clock.nowMs();
     const done = this.#audit.slice();
+    this.#spans.end('audit', startedAtMs);
     if (done === undefined) return;
     const verifyMs = clock.nowMs() - done.startedAtMs;
     const { pages, firstDifferingPage } = done;

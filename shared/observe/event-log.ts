@@ -73,6 +73,7 @@ export function logEvent(log: Log, event: AgentEvent): void {
     case 'epoch':
     case 'ack':
     case 'commit':
+    case 'spans':
       // Ten a second: these go to the progress line and to the events file.
       return;
   }

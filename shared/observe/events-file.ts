@@ -5,14 +5,36 @@ import type { TimedEvent } from './events.ts';
 /** Beyond this, events are dropped (and counted): a stalled disk must not cost memory. */
 const waitingBytesMax = 4 * 1024 * 1024;
 
+/** How events become text. */
+export interface EventsFormat {
+  /** `a`: after what is there; `w`: instead. */
+  readonly flags: 'a' | 'w';
+  readonly head: string;
+  /** Text of an event, or '' for none. */
+  text(event: TimedEvent): string;
+  /** In place of events that there was no room for. */
+  dropped(count: number): string;
+  readonly tail: string;
+}
+
+/** One JSON object a line. */
+const jsonLines: EventsFormat = {
+  flags: 'a',
+  head: '',
+  text: (event) => `${JSON.stringify(event)}\n`,
+  dropped: (count) => `${JSON.stringify({ kind: 'dropped', count })}\n`,
+  tail: '',
+};
+
 /**
- * Events as lines of JSON at the end of a file. What is emitted in one turn of the event loop is
+ * Events as text in a file. What is emitted in one turn of the event loop is
  * written together, soon after: a kill loses at most that. One write is under way at a time.
  */
 export class EventsFile {
   readonly #file: string;
   readonly #fd: number;
   readonly #onFailure: (error: UnderstudyError) => void;
+  readonly #format: EventsFormat;
   #waiting: string[] = [];
   #waitingBytes = 0;
   #droppedCount = 0;
@@ -20,20 +42,27 @@ export class EventsFile {
   #whenIdle: (() => void)[] = [];
 
   /** Throws `E_EVENTS_FILE`; a failure later goes to `onFailure`, once, and ends the writing. */
-  constructor(file: string, onFailure: (error: UnderstudyError) => void) {
+  constructor(
+    file: string,
+    onFailure: (error: UnderstudyError) => void,
+    format: EventsFormat = jsonLines,
+  ) {
     this.#file = file;
     this.#onFailure = onFailure;
+    this.#format = format;
     try {
-      this.#fd = openSync(file, 'a', 0o640);
+      this.#fd = openSync(file, format.flags, 0o640);
     } catch (error) {
       throw eventsFileError(file, error);
     }
+    this.#push(format.head);
     process.on('exit', this.#flushAtExit);
   }
 
   add(event: TimedEvent): void {
     if (this.#state === 'ended') return;
-    const line = `${JSON.stringify(event)}\n`;
+    const line = this.#format.text(event);
+    if (line === '') return;
     if (this.#waitingBytes + line.length > waitingBytesMax) {
       this.#droppedCount += 1;
       return;
@@ -48,13 +77,17 @@ export class EventsFile {
   async close(): Promise<void> {
     if (this.#state === 'ended') return;
     if (this.#state !== 'idle') await new Promise<void>((done) => this.#whenIdle.push(done));
+    // A failed write has ended it meanwhile.
+    if (this.#isEnded()) return;
+    this.#push(this.#format.tail);
+    this.#flushAtExit();
     this.#end();
   }
 
   #write(): void {
     if (this.#state === 'ended') return;
     if (this.#droppedCount > 0) {
-      this.#push(`${JSON.stringify({ kind: 'dropped', count: this.#droppedCount })}\n`);
+      this.#push(this.#format.dropped(this.#droppedCount));
       this.#droppedCount = 0;
     }
     const bytes = this.#take();
@@ -76,6 +109,10 @@ export class EventsFile {
       } else if (offset + written < bytes.length) this.#writeFrom(bytes, offset + written);
       else this.#write();
     });
+  }
+
+  #isEnded(): boolean {
+    return this.#state === 'ended';
   }
 
   #push(line: string): void {
@@ -109,7 +146,7 @@ export class EventsFile {
 function eventsFileError(file: string, cause: unknown): UnderstudyError {
   const code = systemCode(cause) ?? 'unknown error';
   return new UnderstudyError('E_EVENTS_FILE', `events can't be written to ${file} (${code})`, {
-    hint: 'log.eventsFile has to be in a folder that exists, with room, writable for this user',
+    hint: 'log.eventsFile and --trace need a folder that exists, with room, writable for this user',
     fields: { file, systemCode: code },
     cause,
   });

@@ -1,4 +1,5 @@
 import type { Epoch, SessionId, Term } from '../ids.ts';
+import type { Span } from './spans.ts';
 
 /**
  * What happens in an agent, typed. Code emits events; logs, progress lines, the events file and
@@ -56,6 +57,8 @@ export type AgentEvent =
       ok: boolean;
       firstDifferingPage: number | null;
     }
+  /** Where time went since the spans before, up to the end of this epoch. */
+  | { kind: 'spans'; epoch: Epoch; spans: readonly Span[] }
   | ({ kind: 'takeover' } & TakeoverDone)
   /** Logged input was told again to the guest that was resumed. */
   | { kind: 'replay'; frames: number; replayed: number; replayMs: number }

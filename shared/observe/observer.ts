@@ -1,10 +1,12 @@
 import { type Clock, monotonicClock } from '../clock.ts';
 import type { LogSection } from '../config/schema.ts';
+import type { UnderstudyError } from '../errors.ts';
+import { chromeTrace } from './chrome-trace.ts';
 import { entryLine } from './entry-line.ts';
 import { EventHub, type OnTimedEvent } from './event-hub.ts';
 import { logEvent } from './event-log.ts';
 import type { EmitEvent } from './events.ts';
-import { EventsFile } from './events-file.ts';
+import { EventsFile, type EventsFormat } from './events-file.ts';
 import { createEntryLog, createJsonLog, type Log } from './log.ts';
 import { Progress } from './progress.ts';
 import { Terminal, type TerminalStream } from './terminal.ts';
@@ -25,6 +27,8 @@ export interface ObserverOptions {
   readonly log: LogSection;
   /** On every JSON line, for example `{ role: 'primary', guest: 'lab' }`. */
   readonly base: Readonly<Record<string, string>>;
+  /** File for a timeline that Chrome's tracing and Perfetto show; replaced if it is there. */
+  readonly traceFile?: string | undefined;
   readonly stream?: TerminalStream & { readonly fd?: number };
   readonly clock?: Clock;
 }
@@ -34,7 +38,7 @@ const statusEveryMs = 250;
 const silentCountMax = 12;
 const recordEveryMs = 5_000;
 
-/** Throws `E_EVENTS_FILE` where the events file can't be opened. */
+/** Throws `E_EVENTS_FILE` where the events file or the trace can't be opened. */
 export function createObserver(options: ObserverOptions): Observer {
   const { level, format, eventsFile } = options.log;
   const stream = options.stream ?? process.stderr;
@@ -48,7 +52,12 @@ export function createObserver(options: ObserverOptions): Observer {
 
   const hub = new EventHub(options.clock ?? monotonicClock);
   hub.subscribe((event) => logEvent(log, event));
-  const file = openEventsFile(eventsFile, hub);
+  const files = [
+    ...(eventsFile === null ? [] : [openEventsFile(eventsFile, hub)]),
+    ...(options.traceFile === undefined
+      ? []
+      : [openEventsFile(options.traceFile, hub, chromeTrace(Object.values(options.base)))]),
+  ];
   const stopProgress = startProgress(hub, log, isForPeople ? terminal : undefined);
   return {
     emit: hub.emit,
@@ -56,17 +65,16 @@ export function createObserver(options: ObserverOptions): Observer {
     subscribe: (listener) => hub.subscribe(listener),
     close: async () => {
       stopProgress();
-      await file?.close();
+      for (const file of files) await file.close();
       await log.close();
     },
   };
 }
 
-function openEventsFile(path: string | null, hub: EventHub): EventsFile | undefined {
-  if (path === null) return undefined;
-  const file = new EventsFile(path, ({ code, message, hint }) =>
-    hub.emit({ kind: 'warning', code, message, hint }),
-  );
+function openEventsFile(path: string, hub: EventHub, format?: EventsFormat): EventsFile {
+  const onFailure = ({ code, message, hint }: UnderstudyError) =>
+    hub.emit({ kind: 'warning', code, message, hint });
+  const file = new EventsFile(path, onFailure, format);
   hub.subscribe((event) => file.add(event));
   return file;
 }

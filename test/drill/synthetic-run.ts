@@ -30,6 +30,16 @@ export function syntheticRun(epochCount: number): RunEvents {
       ramDigest: '00000000000000bb',
       atMs: pausedAtMs + 5,
     });
+    primary.push({
+      kind: 'spans',
+      epoch: epoch(n),
+      spans: [
+        { stage: 'pause', fromMs: pausedAtMs, ms: 2.5 },
+        { stage: 'stop', fromMs: pausedAtMs, ms: 0.4 },
+        { stage: 'encode', fromMs: pausedAtMs + 2.5, ms: 1 },
+      ],
+      atMs: pausedAtMs + 6,
+    });
     primary.push({ kind: 'ack', epoch: epoch(n), lagMs: 12, atMs: pausedAtMs + 12 });
   }
   const killedAtMs = 1000 + epochCount * 100 + 50;

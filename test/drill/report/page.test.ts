@@ -59,7 +59,8 @@ test('the page needs nothing from elsewhere', (t) => {
 test('the page has the verdict, every plot, and each element is closed', (t) => {
   const page = reportPage(resultWith({}), run);
   t.regex(page, /Every check held/);
-  t.is(page.match(/<svg /g)?.length, 5);
+  t.is(page.match(/<svg /g)?.length, 7);
+  t.regex(page, /Where time went in epoch 15: the median pause, 2\.50 ms/);
   t.is(unclosed(page), '');
 });
 

@@ -13,6 +13,7 @@ import { WrittenPages } from '../../../primary/capture/written-pages.ts';
 import { monotonicClock } from '../../../shared/clock.ts';
 import type { DirectIoMark, Guest } from '../../../shared/guest/guest.ts';
 import { RamFile } from '../../../shared/memory/ram-file.ts';
+import { SpanList } from '../../../shared/observe/spans.ts';
 import { shimPath } from '../../../shared/qemu/launch.ts';
 
 const folder = mkdtempSync('/dev/shm/us-pinned-');
@@ -66,7 +67,8 @@ async function startDevice(t: ExecutionContext, name: string) {
   const written = new WrittenPages(tracker, memory.pageCount);
   const slots = new CaptureSlots(memory, buffer);
   const drain = () => Promise.reject(new Error('the buffer holds all of RAM'));
-  const parts = { written, slots, clock: monotonicClock, roundsWanted: 1, drain };
+  const spans = new SpanList(monotonicClock);
+  const parts = { written, slots, clock: monotonicClock, spans, roundsWanted: 1, drain };
   const captured = (page: number): number | undefined => {
     const slot = buffer.capturePages.subarray(0, slots.count).indexOf(page);
     return slot < 0 ? undefined : buffer.captureBuffer[slot * 4096 + 100];

@@ -1,5 +1,6 @@
 import test from 'ava';
 import { GuestBrake } from '../../../primary/capture/guest-brake.ts';
+import { SpanList } from '../../../shared/observe/spans.ts';
 import { ManualClock } from '../manual-clock.ts';
 
 function makeBrake(share: (atMs: number) => number) {
@@ -7,7 +8,7 @@ function makeBrake(share: (atMs: number) => number) {
   let pausedAtMs: number | undefined;
   let stillMs = 0;
   const brake = new GuestBrake({
-    ...{ clock, graceMs: 100 },
+    ...{ clock, spans: new SpanList(clock), graceMs: 100 },
     guest: {
       pause: async () => {
         if (pausedAtMs !== undefined) throw new Error('it was paused twice');

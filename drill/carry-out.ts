@@ -7,7 +7,7 @@ import { NetworkWitness } from './checkers/network-witness.ts';
 import { StoreWitness } from './checkers/store-witness.ts';
 import type { Witness } from './checkers/witness.ts';
 import { describeConditions } from './conditions.ts';
-import { holdersOf } from './holders.ts';
+import { turnsOf } from './holders.ts';
 import { Lab } from './lab.ts';
 import { storePort } from './lab-config.ts';
 import { measureRun, type RunEvents } from './measure.ts';
@@ -166,8 +166,8 @@ function chooseWitness(guest: PreparedGuest, lab: Lab, signal: AbortSignal): Wit
   if (network === undefined) return storeWitness(lab, config, signal);
   const { deadlineMs, watchMs } = config.drill;
   const { folder } = lab;
-  const holders = () => holdersOf(lab);
-  return new NetworkWitness({ network, folder, holders, deadlineMs, watchMs, signal });
+  const turns = () => turnsOf(lab);
+  return new NetworkWitness({ network, folder, turns, deadlineMs, watchMs, signal });
 }
 
 function storeWitness(lab: Lab, config: LabConfig, signal: AbortSignal): Witness {

@@ -3,8 +3,9 @@ import { monotonicClock } from '../../shared/clock.ts';
 import type { Check } from '../check.ts';
 import { ClientProcess, type ClientReport } from '../client/client-process.ts';
 import { stepError } from '../drill-error.ts';
+import type { Turn } from '../holders.ts';
 import { type FrameVerdict, FrameWatch, judgeFrames } from '../network/frame-watch.ts';
-import { guestAddress, type HostName, type LabNetwork } from '../network/lab-network.ts';
+import { guestAddress, type LabNetwork } from '../network/lab-network.ts';
 import type { RunFolder } from '../run-folder.ts';
 import { type GuestIdentity, lifeChecks } from './guest-identity.ts';
 import type { Testimony, Witness } from './witness.ts';
@@ -15,7 +16,7 @@ export interface NetworkWitnessOptions {
   readonly network: LabNetwork;
   readonly folder: RunFolder;
   /** The hosts that were to run the guest, one after the other. */
-  readonly holders: () => HostName[];
+  readonly turns: () => Turn[];
   readonly deadlineMs: number;
   readonly watchMs: number;
   readonly signal: AbortSignal;
@@ -55,12 +56,14 @@ export class NetworkWitness implements Witness {
   }
 
   async examine(): Promise<Testimony> {
-    const { watchMs, signal, holders } = this.#options;
+    const { watchMs, signal } = this.#options;
     const client = this.#started();
     await this.#waitForAnswer(monotonicClock.nowMs());
     await sleep(watchMs, undefined, { signal });
     const report = await client.finish(guestAddress);
-    const frames = judgeFrames((await this.#watch?.finish()) ?? [], holders());
+    const seen = (await this.#watch?.finish()) ?? [];
+    const turns = this.#options.turns();
+    const frames = judgeFrames(seen, turns, Date.now() - monotonicClock.nowMs());
     const { identity, last, counterSeen, verdict, gaps } = report;
     const faultGap = gaps.find(({ toMs }) => toMs > this.#faultAtMs);
     const life = lifeChecks(this.#before!, identity, last, counterSeen);
@@ -69,7 +72,7 @@ export class NetworkWitness implements Witness {
       report.downloadBrokenBy !== null || report.downloadedBytes === 0,
     ].filter((isBroken) => isBroken).length;
     return {
-      checks: [...life, ...clientChecks(report, connectionsBroken), frameCheck(frames, holders())],
+      checks: [...life, ...clientChecks(report, connectionsBroken), frameCheck(frames, turns)],
       guestContinued: life.every((check) => check.ok),
       dataLost: verdict.dataLost,
       unprotectedWrites: verdict.unprotectedWrites,
@@ -139,12 +142,12 @@ function clientChecks(report: ClientReport, connectionsBroken: number): Check[] 
   ];
 }
 
-function frameCheck({ seen, fromTwoCopies }: FrameVerdict, holders: readonly HostName[]): Check {
+function frameCheck({ seen, fromTwoCopies }: FrameVerdict, turns: readonly Turn[]): Check {
   return {
     name: 'one-copy-speaks',
     ok: seen > 0 && fromTwoCopies === 0,
     detail:
       `tcpdump at the switch saw ${seen} frames of the guest, by turns from host ` +
-      `${holders.join(', ')}; ${fromTwoCopies} from a copy whose turn was over`,
+      `${turns.map(({ host }) => host).join(', ')}; ${fromTwoCopies} from a copy whose turn was over`,
   };
 }

@@ -4,6 +4,7 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { stepError } from '../drill-error.ts';
+import type { Turn } from '../holders.ts';
 import { guestMac, type HostName, type LabNetwork, portOf } from './lab-network.ts';
 
 /** A frame with the guest's address as its source, as the switch got it from a host. */
@@ -82,19 +83,26 @@ interface Watcher {
   readonly child: ChildProcess;
 }
 
+/** The capture has the time of day, agents the monotonic clock: this far they may be apart. */
+const clocksApartMsMax = 50;
+
 /**
- * `holders`: the hosts that were to run the guest, one after the other. The right to speak passes
- * on with the next holder's first frame; whoever else speaks is a second copy.
+ * `turns`: the hosts that were to run the guest, one after the other. The right to speak passes on
+ * with the first frame of the next one's turn; whoever else speaks is a second copy.
+ * `wallMinusMonotonicMs`: how to tell instants of turns by the clock of the capture.
  */
 export function judgeFrames(
   frames: readonly SeenFrame[],
-  holders: readonly HostName[],
+  turns: readonly Turn[],
+  wallMinusMonotonicMs: number,
 ): FrameVerdict {
   let turn = 0;
   let fromTwoCopies = 0;
-  for (const { host } of frames) {
-    if (host === holders[turn]) continue;
-    if (host === holders[turn + 1]) turn += 1;
+  for (const { host, atUs } of frames) {
+    if (host === turns[turn]?.host) continue;
+    const next = turns[turn + 1];
+    const atMs = atUs / 1000 - wallMinusMonotonicMs;
+    if (host === next?.host && atMs >= next.sinceMs - clocksApartMsMax) turn += 1;
     else fromTwoCopies += 1;
   }
   return { seen: frames.length, fromTwoCopies };

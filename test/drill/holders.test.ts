@@ -1,6 +1,6 @@
 import test from 'ava';
-import { holdersOf, isProtectedSince } from '../../drill/holders.ts';
-import { epoch } from '../../shared/ids.ts';
+import { holdersOf, isProtectedSince, turnsOf } from '../../drill/holders.ts';
+import { epoch, term } from '../../shared/ids.ts';
 import type { TimedEvent } from '../../shared/observe/events.ts';
 import { syntheticRun } from './synthetic-run.ts';
 
@@ -14,6 +14,17 @@ const lab = (a: TimedEvent[], b: TimedEvent[]) => ({
 test('holders follow each other by the instants of their takeovers', (t) => {
   t.deepEqual(holdersOf(lab([], [])), ['a']);
   t.deepEqual(holdersOf(lab([at(20)], [at(10), at(30)])), ['a', 'b', 'a', 'b']);
+});
+
+test('a turn begins with the term that the host took over by', (t) => {
+  const won = (atMs: number, number: number): TimedEvent => ({
+    ...{ kind: 'term', term: term(number), mode: 'solo', atMs },
+  });
+  const b = [won(3, 1), won(7, 2), at(10), won(12, 3)];
+  t.deepEqual(turnsOf(lab([], b)), [
+    { host: 'a', sinceMs: 0 },
+    { host: 'b', sinceMs: 7 },
+  ]);
 });
 
 test('protected counts only with an acknowledgement since', (t) => {

@@ -1,24 +1,42 @@
 import test from 'ava';
+import type { Turn } from '../../../drill/holders.ts';
 import { judgeFrames, readPcap, type SeenFrame } from '../../../drill/network/frame-watch.ts';
 import type { HostName } from '../../../drill/network/lab-network.ts';
 
+/** A frame each millisecond of the capture's clock, which is 1000 ms ahead. */
 const seen = (hosts: string): SeenFrame[] =>
-  [...hosts].map((host, atUs) => ({ host: host as HostName, atUs }));
+  [...hosts].map((host, index) => ({ host: host as HostName, atUs: 1e6 + index * 100_000 }));
+/** A turn for each letter; a dash is 100 ms. */
+const turns = (hosts: string): Turn[] =>
+  [...hosts].flatMap((host, index) =>
+    host === '-' ? [] : [{ host: host as HostName, sinceMs: index * 100 }],
+  );
+const count = (frames: string, hosts: string) => judgeFrames(seen(frames), turns(hosts), 1000);
 
 test('each holder may speak in its turn, and not after it', (t) => {
-  t.deepEqual(judgeFrames(seen('aaabbb'), ['a', 'b']), { seen: 6, fromTwoCopies: 0 });
-  t.deepEqual(judgeFrames(seen('aababb'), ['a', 'b']), { seen: 6, fromTwoCopies: 1 });
-  t.deepEqual(judgeFrames(seen('aabbaabb'), ['a', 'b', 'a', 'b']).fromTwoCopies, 0);
-  t.deepEqual(judgeFrames(seen('aabbaba'), ['a', 'b', 'a']).fromTwoCopies, 1);
+  t.deepEqual(count('aaabbb', 'a--b'), { seen: 6, fromTwoCopies: 0 });
+  t.deepEqual(count('aababb', 'a-b'), { seen: 6, fromTwoCopies: 1 });
+  t.is(count('aabbaabb', 'a-b-a-b').fromTwoCopies, 0);
+  t.is(count('aabbaba', 'a-b-a').fromTwoCopies, 1);
+});
+
+test('a late word is not taken for the next turn of its host', (t) => {
+  t.is(count('aabbbaabbbbbaa', 'a-b---------a').fromTwoCopies, 2);
+  t.is(count('aabbbaabbbbbaabb', 'a-b---------a-b').fromTwoCopies, 2);
 });
 
 test('a host that was never to run the guest may not speak at all', (t) => {
-  t.is(judgeFrames(seen('abab'), ['a']).fromTwoCopies, 2);
-  t.is(judgeFrames(seen('b'), ['a']).fromTwoCopies, 1);
+  t.is(count('abab', 'a').fromTwoCopies, 2);
+  t.is(count('b', 'a').fromTwoCopies, 1);
+  t.is(count('abbb', 'a--b').fromTwoCopies, 2, 'nor before its turn');
 });
 
 test('a holder that said nothing before it lost its turn harms nobody', (t) => {
-  t.is(judgeFrames(seen('bbb'), ['a', 'b']).fromTwoCopies, 0);
+  const both: Turn[] = [
+    { host: 'a', sinceMs: 0 },
+    { host: 'b', sinceMs: 0 },
+  ];
+  t.is(judgeFrames(seen('bbb'), both, 1000).fromTwoCopies, 0);
 });
 
 test('what tcpdump wrote is read up to the last whole frame', (t) => {

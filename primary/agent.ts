@@ -15,10 +15,10 @@ import {
   type PrimaryState,
   stepPrimary,
 } from './machine.ts';
+import { DoubtedOutput } from './output/doubted-output.ts';
 import type { PrimaryParts } from './parts.ts';
 import { type AgreedSession, openSession } from './session/open-session.ts';
 import type { Session } from './session/session.ts';
-import { watchForStandstill } from './standstill.ts';
 import { Switchover } from './switchover.ts';
 import { describe, TermHolder, type TermWish } from './term-holder.ts';
 import { WaitingGuest } from './waiting-guest.ts';
@@ -36,6 +36,7 @@ export class PrimaryAgent {
   readonly #mailbox = new Mailbox<PrimaryEvent>(mailboxCapacity);
   readonly #control: ControlChannel;
   readonly #guest: WaitingGuest;
+  readonly #output: DoubtedOutput;
   #state: PrimaryState = initialPrimaryState;
   readonly #greeter: Greeter;
   #session: AgreedSession | undefined;
@@ -49,7 +50,8 @@ export class PrimaryAgent {
   #fatal: unknown = new Error('the mailbox closed before the agent finished');
 
   constructor(parts: PrimaryParts) {
-    this.#parts = parts;
+    this.#output = new DoubtedOutput({ ...parts, look: () => this.#lookForHigherTerm() });
+    this.#parts = { ...parts, output: this.#output };
     this.#guest = new WaitingGuest(parts.guest, parts.held);
     this.#control = new ControlChannel(parts.transport, parts.guest.name, 'primary');
     this.#terms = new TermHolder({ ...parts, guest: parts.guest.name });
@@ -96,7 +98,7 @@ export class PrimaryAgent {
         onReset: () => this.#session?.session?.baselineChanged(),
       }),
       backup.onSilent(() => this.#breakSession('the backup is silent')),
-      watchForStandstill(this.#parts.clock, () => this.#lookForHigherTerm()),
+      this.#output.watch(),
     ];
     const listening = this.#control.listen(
       (incoming) => this.#onMessage(incoming),
@@ -335,15 +337,15 @@ export class PrimaryAgent {
   }
 
   /** Whoever stood still may have been taken over: it looks before it is told. */
-  #lookForHigherTerm(): void {
-    this.#terms.latestOfOther(this.#ended.signal).then(
-      (latest) => {
-        if (latest !== null) this.#mailbox.post({ kind: 'superseded', by: describe(latest) });
-      },
-      (error: unknown) => {
-        if (!this.#ended.signal.aborted) this.#crash(error);
-      },
-    );
+  async #lookForHigherTerm(): Promise<boolean> {
+    try {
+      const latest = await this.#terms.latestOfOther(this.#ended.signal);
+      if (latest !== null) this.#mailbox.post({ kind: 'superseded', by: describe(latest) });
+      return latest === null;
+    } catch (error) {
+      if (!this.#ended.signal.aborted) this.#crash(error);
+      return false;
+    }
   }
 
   /** Pursues a claim until it is decided; the outcome comes as an event. */
@@ -369,8 +371,10 @@ export class PrimaryAgent {
   #onMessage({ session: about, message }: Incoming): void {
     if (about !== this.#session?.id) return;
     if (message.kind === 'ack') this.#onAck(about, message.epoch);
-    else if (message.kind === 'input-logged') this.#parts.inputLog?.logged(message.sequence);
-    else if (message.kind === 'resync') this.#breakSession(message.reason);
+    else if (message.kind === 'input-logged') {
+      // Another one will say what this one said, and more.
+      if (this.#output.isSure) this.#parts.inputLog?.logged(message.sequence);
+    } else if (message.kind === 'resync') this.#breakSession(message.reason);
   }
 
   #onAck(id: SessionId, number: Epoch): void {

@@ -1,13 +1,21 @@
 import { execFile } from 'node:child_process';
-import { copyFile, readFile, writeFile } from 'node:fs/promises';
+import { copyFile, mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { buildLabGuest, type LabGuest } from '../../drill/lab-guest/build.ts';
-import { type CpioEntry, writeCpio } from '../../drill/lab-guest/cpio.ts';
+import { writeCpio } from '../../drill/lab-guest/cpio.ts';
+import { addPrograms, toEntries } from '../../drill/lab-guest/image.ts';
+import { resolvePackages, unpackPackages } from '../../drill/lab-guest/packages.ts';
 
-/** Programs that are compiled here, and run in the guest. */
-const programs = ['ep', 'write-loop'] as const;
+/** Loads that are compiled here, and those that are scripts. */
+const compiled = ['ep', 'write-loop'] as const;
+const scripts = ['init', 'store', 'web', 'compile', 'compress'] as const;
+
+/** Debian packages that scripts need: their programs, and the packages of their libraries. */
+const packages = ['nginx', 'tcc'];
+const libraries = /^(libc6|libcrypt1|libpcre2-8-0|libssl3|zlib1g)$/;
+const programs = { 'usr/sbin/nginx': 'bin/nginx', 'usr/bin/tcc': 'bin/tcc' };
 
 /**
  * The lab guest with the comparison's loads in it: a second archive behind the first, which the
@@ -16,26 +24,37 @@ const programs = ['ep', 'write-loop'] as const;
  */
 export async function buildPaperGuest(folder: string): Promise<LabGuest> {
   const labGuest = await buildLabGuest();
-  const entries: CpioEntry[] = [
-    { kind: 'folder', name: 'loads', mode: 0o755 },
-    { kind: 'file', name: 'loads/init', mode: 0o755, data: await readFile(source('init.sh')) },
-  ];
-  for (const name of programs) {
-    const program = join(folder, name);
-    // Static: the guest has the libraries of its own programs only.
-    const flags = ['-O2', '-static', '-std=gnu11', '-Wall', '-Wextra', '-Werror'];
-    await promisify(execFile)('gcc', [...flags, '-o', program, source(`${name}.c`), '-lm']);
-    entries.push({
-      ...{ kind: 'file', name: `loads/${name}`, mode: 0o755 },
-      data: await readFile(program),
-    });
-  }
+  const files = new Map<string, Buffer>();
+  await addPackages(folder, files);
+  for (const name of compiled) files.set(`loads/${name}`, await compile(folder, name));
+  for (const name of scripts) files.set(`loads/${name}`, await readFile(source(`${name}.sh`)));
+  // nginx looks up the user that it runs as.
+  files.set('etc/passwd', Buffer.from('root:x:0:0:root:/:/bin/sh\n'));
+  files.set('etc/group', Buffer.from('root:x:0:\n'));
+
   // Copies: the cache's own may be replaced by another build while cells run.
   const kernel = join(folder, 'vmlinuz');
   await copyFile(labGuest.kernel, kernel);
   const initrd = join(folder, 'initrd.cpio');
-  await writeFile(initrd, Buffer.concat([await readFile(labGuest.initrd), writeCpio(entries)]));
+  const archives = [await readFile(labGuest.initrd), writeCpio(toEntries(files))];
+  await writeFile(initrd, Buffer.concat(archives));
   return { ...labGuest, kernel, initrd, append: `${labGuest.append} rdinit=/loads/init` };
+}
+
+async function addPackages(folder: string, files: Map<string, Buffer>): Promise<void> {
+  const choice = { packages, alsoWanted: (name: string) => libraries.test(name) };
+  const root = join(folder, 'root');
+  await mkdir(root);
+  await unpackPackages(await resolvePackages(choice, folder), folder, root, () => {});
+  await addPrograms(root, programs, files);
+}
+
+/** Static: the guest has the libraries of its own programs only. */
+async function compile(folder: string, name: string): Promise<Buffer> {
+  const program = join(folder, name);
+  const flags = ['-O2', '-static', '-std=gnu11', '-Wall', '-Wextra', '-Werror'];
+  await promisify(execFile)('gcc', [...flags, '-o', program, source(`${name}.c`), '-lm']);
+  return await readFile(program);
 }
 
 /** From the checkout that this build belongs to. */

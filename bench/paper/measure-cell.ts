@@ -30,9 +30,9 @@ export async function measureCell(
   signal: AbortSignal,
 ): Promise<CellResult> {
   const pair = await HostPair.start(cell, guest, signal);
+  const meter = new ProgressMeter(workloadOf(cell.workload));
   let client: FailoverClient | undefined;
   try {
-    const meter = new ProgressMeter(workloadOf(cell.workload));
     await pair.startPrimary();
     await meter.begun(signal);
     await sleep(settleMs, undefined, { signal });
@@ -67,6 +67,7 @@ export async function measureCell(
     throw error;
   } finally {
     client?.stop();
+    meter.stop();
     await pair.takeDown();
   }
 }

@@ -8,16 +8,23 @@ export interface Workload {
   readonly memoryBytes: number;
   /** Words for the guest's command line: drill/lab-guest/init.sh and guest/init.sh explain them. */
   readonly load: string;
-  /** What counts its work. `counter` and `progress`: keys in the guest's store. */
-  readonly work: 'counter' | 'progress' | 'commands';
+  /** What counts its work: a key in the guest's store, its commands, or bytes that clients get. */
+  readonly work: 'counter' | 'progress' | 'commands' | 'downloads';
 }
 
-export type WorkloadName = 'idle' | 'ep' | 'memory-256' | 'redis';
+export type WorkloadName =
+  | ('idle' | 'web' | 'ep' | 'memory-256' | 'memory-512')
+  | ('redis' | 'compile' | 'gzip' | 'bzip2');
 
 export const workloads: readonly Workload[] = [
   {
     ...{ name: 'idle', memoryBytes: 512 * mib, load: 'lab.load=none', work: 'counter' },
     about: 'Nothing but a counter, 50 times a second. The paper’s "idle".',
+  },
+  {
+    ...{ name: 'web', memoryBytes: 512 * mib, load: 'bench.load=web', work: 'downloads' },
+    about: `nginx; 100 connections download a file of 256 KiB over and over. The paper’s static
+web application.`,
   },
   {
     ...{ name: 'ep', memoryBytes: 512 * mib, load: 'bench.load=ep', work: 'progress' },
@@ -32,9 +39,28 @@ with a small computation before each. The memory-bound workload: what SPECsys is
 the memory-write loop of the data-filter paper.`,
   },
   {
-    ...{ name: 'redis', memoryBytes: 512 * mib, load: 'lab.load=kv lab.rate=0', work: 'commands' },
-    about: `Redis under redis-benchmark in the guest as fast as it goes: a service that writes many
-pages, as SPECweb does.`,
+    ...{ name: 'memory-512', memoryBytes: 1024 * mib, work: 'progress' },
+    load: 'bench.load=write-loop bench.args=512,2000',
+    about: 'The same over 512 MiB.',
+  },
+  {
+    ...{ name: 'redis', memoryBytes: 512 * mib, load: 'bench.load=store', work: 'commands' },
+    about: `Redis, to which redis-benchmark in the guest writes 100,000 keys as fast as it goes: a
+service that writes many pages, as SPECweb does.`,
+  },
+  {
+    ...{ name: 'compile', memoryBytes: 512 * mib, load: 'bench.load=compile', work: 'progress' },
+    about: 'tcc compiles one C file of 200 functions, over and over, each time in a new process.',
+  },
+  {
+    ...{ name: 'gzip', memoryBytes: 512 * mib, work: 'progress' },
+    load: 'bench.load=compress bench.args=gzip',
+    about: 'gzip (BusyBox) compresses 128 KiB of text over and over.',
+  },
+  {
+    ...{ name: 'bzip2', memoryBytes: 512 * mib, work: 'progress' },
+    load: 'bench.load=compress bench.args=bzip2',
+    about: 'bzip2 (BusyBox) does the same.',
   },
 ];
 

@@ -17,7 +17,7 @@ export async function makeImage(root: string): Promise<{ kernel: Buffer; initrd:
   const release = kernelName.slice('vmlinuz-'.length);
 
   const files = new Map<string, Buffer>();
-  await addPrograms(root, files);
+  await addPrograms(root, recipe.programs, files);
   const order = await addModules(join(root, 'lib/modules', release), files);
   files.set('lib/modules/order', Buffer.from(order.map((name) => `${name}\n`).join('')));
   files.set('init', await readInitScript());
@@ -27,7 +27,12 @@ export async function makeImage(root: string): Promise<{ kernel: Buffer; initrd:
   };
 }
 
-async function addPrograms(root: string, files: Map<string, Buffer>): Promise<void> {
+/** Adds programs (where each lies below `root`, and its place) with the libraries they need. */
+export async function addPrograms(
+  root: string,
+  programs: Readonly<Record<string, string>>,
+  files: Map<string, Buffer>,
+): Promise<void> {
   const wanted: string[] = [];
   const add = (place: string, data: Buffer) => {
     files.set(place, data);
@@ -36,7 +41,7 @@ async function addPrograms(root: string, files: Map<string, Buffer>): Promise<vo
     const loader = needs.interpreter;
     if (loader !== undefined) wanted.push(basename(loader));
   };
-  for (const [from, place] of Object.entries(recipe.programs)) {
+  for (const [from, place] of Object.entries(programs)) {
     const path = join(root, from);
     if (!existsSync(path)) throw packageError(`no ${from}`);
     // redis-server is a link to redis-check-rdb: one program that looks at its name.
@@ -80,7 +85,8 @@ async function addModules(folder: string, files: Map<string, Buffer>): Promise<s
 /** The kernel takes "-" and "_" in a module's name as the same. */
 const moduleName = (path: string) => basename(path, '.ko').replaceAll('-', '_');
 
-function toEntries(files: ReadonlyMap<string, Buffer>): CpioEntry[] {
+/** The archive's entries: the files, the folders that they lie in, and what Linux wants at boot. */
+export function toEntries(files: ReadonlyMap<string, Buffer>): CpioEntry[] {
   const folders = new Set<string>(['dev', 'proc', 'sys', 'tmp', 'load']);
   for (const name of files.keys()) {
     const parts = name.split('/').slice(0, -1);

@@ -191,7 +191,7 @@ function runToDeath(
 ): Promise<Death> {
   const full: CrashOrder = { ...order, killAtChange, torn };
   return new Promise((resolve, reject) => {
-    const options = { timeout: 60_000, killSignal: 'SIGABRT' } as const;
+    const options = { timeout: 300_000, killSignal: 'SIGABRT' } as const;
     execFile(process.execPath, [child, JSON.stringify(full)], options, (error, stdout, stderr) => {
       if (error !== null && error.signal !== 'SIGKILL') return reject(new Error(stderr));
       resolve({

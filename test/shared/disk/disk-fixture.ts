@@ -34,7 +34,7 @@ export async function withServedDisk(
       server.openToChanges();
       const uri = `nbd+unix:///disk0?socket=${socketPath}`;
       const judge = async (program: string, ...args: string[]): Promise<string> => {
-        const ran = run(program, args, { timeout: 60_000, maxBuffer: 2 ** 26 });
+        const ran = run(program, args, { timeout: 300_000, maxBuffer: 2 ** 26 });
         const { stdout } = await ran.catch((error: { stdout: string; stderr: string }) => {
           throw new Error(`${program}: ${error.stdout}${error.stderr}`);
         });

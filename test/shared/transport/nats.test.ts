@@ -291,7 +291,8 @@ test('a consumer that stands still blocks the sender; memory stays bounded; it g
     }
     await sender.idle();
   })();
-  await sleep(2500);
+  await until(() => sent >= 14, 'a window that is nearly full');
+  await sleep(4000);
   t.true(sent <= bounds.windowBytes / mib, `${sent} frames were accepted`);
   const grownBytes = process.memoryUsage.rss() - residentBefore;
   t.true(grownBytes < 150 * mib, `grew by ${grownBytes} bytes`);

@@ -149,7 +149,6 @@ export class Session {
     // From this checkpoint on the backup may resume the guest, once the protected term is there.
     this.#parts.output.hold();
     const wireBytes = await this.#closeEpoch(first);
-    emit({ kind: 'spans', epoch: first, spans: this.#spans.take() });
     const syncMs = clock.nowMs() - startedAtMs;
     emit({ kind: 'sync', phase: 'done', session, pages, bytes: wireBytes, syncMs });
     return first;
@@ -160,7 +159,7 @@ export class Session {
    * `staysPaused`: the guest is to go on elsewhere, or here when that fails.
    */
   async checkpoint(number: Epoch, options: { readonly staysPaused?: boolean } = {}): Promise<void> {
-    const { verifyEveryEpochs, clock, emit } = this.#parts;
+    const { verifyEveryEpochs, clock } = this.#parts;
     const verifies = verifyEveryEpochs > 0 && number % verifyEveryEpochs === 0;
     if (verifies) this.#comparison.begin(number);
     await this.#publisher.begin(number, 'delta', epoch(number - 1));
@@ -168,7 +167,6 @@ export class Session {
     if (verifies) this.#audit.begin(number, clock.nowMs());
     await breathe(this.#parts.clock, this.#closed.signal);
     this.#auditSlice();
-    emit({ kind: 'spans', epoch: number, spans: this.#spans.take() });
   }
 
   /**
@@ -296,6 +294,8 @@ export class Session {
         pageBytes: dirtyPages * 4096,
         ramDigest: ramDigest.toString(16).padStart(16, '0'),
       });
+      // With the event above: an events file has one write for both, and then goes COMMIT.
+      emit({ kind: 'spans', epoch: number, spans: this.#spans.take() });
     });
     return epochBytes;
   }

@@ -57,7 +57,7 @@ export type AgentEvent =
       ok: boolean;
       firstDifferingPage: number | null;
     }
-  /** Where time went since the spans before, up to the end of this epoch. */
+  /** Where time went since the spans before, up to this epoch's COMMIT. */
   | { kind: 'spans'; epoch: Epoch; spans: readonly Span[] }
   | ({ kind: 'takeover' } & TakeoverDone)
   /** Logged input was told again to the guest that was resumed. */

@@ -164,4 +164,5 @@ const commandsOfBackup: ControlCommands = {
   resume: notHere,
   'go-on': notHere,
   switchover: notHere,
+  verify: notHere,
 };

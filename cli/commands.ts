@@ -84,6 +84,17 @@ export const commands: readonly Command[] = [
     load: async () => (await import('./operate-command.ts')).runSwitchover,
   },
   {
+    name: 'verify',
+    summary: "Compare the backup's RAM and disks with the guest's, beside it",
+    positionals: [guest],
+    options: { config: ownFile },
+    details: [
+      'On the host that runs the guest. A disk that differs is mended; RAM that differs is synchronised\n' +
+        'again. Exits 0 only if everything was compared and is the same.',
+    ],
+    load: async () => (await import('./verify-command.ts')).runVerify,
+  },
+  {
     name: 'go-on',
     summary: 'Let a guest that stands still for want of a backup run without one',
     positionals: [guest],

@@ -83,7 +83,7 @@ export function primaryConfig(lab: LabConfig, side: SideFolders, nats: LabNats):
     ...{ mode, epoch, tracker, identify, share, compress, flow, heartbeat, output, baseline },
     guest: sideGuest(lab.guest, side),
     ...natsSections(nats),
-    verify: { everyEpochs: lab.verify.everyEpochs },
+    verify: { everyEpochs: lab.verify.everyEpochs, disksEveryMinutes: 0 },
     log: sideLog(lab, side),
   };
 }

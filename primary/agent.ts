@@ -3,6 +3,7 @@ import { type Epoch, type SessionId, sessionId } from '../shared/ids.ts';
 import { Mailbox } from '../shared/mailbox.ts';
 import { type About, ControlChannel, type Incoming } from '../shared/transport/control-channel.ts';
 import { AgentVoice } from './agent-voice.ts';
+import { verifyReplica } from './asked-verification.ts';
 import { causeOf, guestWaits } from './cause.ts';
 import { EpochTimer } from './epoch-timer.ts';
 import { Greeter, type Refused, type Welcomed } from './greeter.ts';
@@ -145,6 +146,9 @@ export class PrimaryAgent {
   checkpointSoon(): void {
     this.#mailbox.post({ kind: 'interval-passed' });
   }
+
+  /** Compares the backup with the guest. Throws `E_VERIFY_UNPROTECTED`. */
+  readonly verify = () => verifyReplica(this.#state.name, this.#session?.session);
 
   /** Moves the guest to the backup. Throws `E_SWITCHOVER_REFUSED`, `E_SWITCHOVER_ROLLED_BACK`. */
   async switchOver(): Promise<void> {

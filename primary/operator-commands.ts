@@ -1,7 +1,9 @@
 import type { ControlCommands } from '../shared/agent/control-line.ts';
 import { UnderstudyError } from '../shared/errors.ts';
 import type { AgentEvent } from '../shared/observe/events.ts';
+import { AskedVerification } from './asked-verification.ts';
 import type { PrimaryState } from './machine.ts';
+import type { ReplicaVerdict } from './session/replica-check.ts';
 
 type StateName = PrimaryState['name'];
 
@@ -11,6 +13,8 @@ export interface Operated {
   wish(event: 'pause' | 'resume' | 'go-on'): void;
   /** Throws `E_SWITCHOVER_REFUSED`, `E_SWITCHOVER_ROLLED_BACK`. */
   switchOver(): Promise<void>;
+  /** Throws `E_VERIFY_UNPROTECTED`. */
+  verify(): Promise<ReplicaVerdict>;
 }
 
 interface Operation {
@@ -26,10 +30,12 @@ interface Operation {
 export class OperatorCommands {
   readonly #agent: Operated;
   readonly #waiting = new Set<() => void>();
+  readonly #verification: AskedVerification;
   #last: Promise<unknown> = Promise.resolve();
 
   constructor(agent: Operated) {
     this.#agent = agent;
+    this.#verification = new AskedVerification(() => agent.verify());
   }
 
   readonly table: ControlCommands = {
@@ -37,6 +43,7 @@ export class OperatorCommands {
     resume: () => this.#inTurn(() => this.#resume()),
     'go-on': () => this.#inTurn(() => this.#goOn()),
     switchover: () => this.#inTurn(() => this.#switchOver()),
+    verify: () => this.#verification.look(),
   };
 
   /** Hears every event of the agent. */

@@ -123,6 +123,17 @@ async function runOpened(
     }),
   });
   undo.defer(close);
+  const { disksEveryMinutes } = config.verify;
+  if (disksEveryMinutes > 0 && disks !== undefined) {
+    undo.defer(
+      monotonicClock.every(disksEveryMinutes * 60_000, () => {
+        // An unprotected guest has nothing to be compared with; the outcome is an event.
+        agentOfGuest.verify().catch((error: unknown) => {
+          if (!isUnderstudyError(error)) throw error;
+        });
+      }),
+    );
+  }
   const outcome = await agentOfGuest.run(stop);
   // It was stopped, and is old: what its RAM file holds is all that is still of use.
   if (outcome.kind === 'superseded') {

@@ -27,7 +27,7 @@ export interface DiskLevelParts {
 }
 
 /** Pages whose digests are compared at once: 64 MiB of a disk. */
-const stretchPages = 16 * regionPages;
+export const stretchPages = 16 * regionPages;
 /** Pages that are read and logged at once. */
 const slicePages = 128;
 
@@ -58,10 +58,8 @@ async function levelDisk(parts: DiskLevelParts, disk: number, sizeBytes: number)
     const count = Math.min(stretchPages, pageCount - first);
     const differing = await differingPages(parts, { disk, first, count });
     for (let at = 0; at < differing.length; at += slicePages) {
-      parts.closed.throwIfAborted();
       const slice = differing.subarray(at, at + slicePages);
-      await parts.server.copy(disk, slice);
-      await parts.stream.settled();
+      await sendPages(parts, disk, slice);
       sentBytes += slice.length * pageBytes;
       await pace(parts, sentBytes, startedAtMs);
     }
@@ -75,7 +73,21 @@ async function levelDisk(parts: DiskLevelParts, disk: number, sizeBytes: number)
 
 const tellEveryMs = 5000;
 
-async function differingPages(
+/** Logs pages as they are; they are in the stream when this resolves. */
+export async function sendPages(
+  { server, stream, closed }: DiskLevelParts,
+  disk: number,
+  pages: Uint32Array,
+): Promise<void> {
+  for (let at = 0; at < pages.length; at += slicePages) {
+    closed.throwIfAborted();
+    await server.copy(disk, pages.subarray(at, at + slicePages));
+    await stream.settled();
+  }
+}
+
+/** Pages of a stretch, at most `stretchPages` long, whose digests are not the backup's. */
+export async function differingPages(
   parts: DiskLevelParts,
   stretch: { disk: number; first: number; count: number },
 ): Promise<Uint32Array> {

@@ -24,6 +24,11 @@ export interface ComparisonParts {
   readonly onDiffers: (error: UnderstudyError) => void;
 }
 
+export interface VerifiedRam {
+  readonly pages: number;
+  readonly isSame: boolean;
+}
+
 /** The backup reads its whole RAM before it answers. */
 const answerTimeoutMs = 60_000;
 
@@ -39,12 +44,16 @@ export class ReplicaComparison {
     this.#parts = parts;
   }
 
-  /** Asks for `number`, which is not committed yet: so the backup knows before it has it. */
-  begin(number: Epoch): void {
-    if (this.#asked !== undefined) return;
+  /**
+   * Asks for `number`, which is not committed yet: so the backup knows before it has it. Resolves
+   * with null where another comparison is under way, or no answer came.
+   */
+  begin(number: Epoch): Promise<VerifiedRam | null> {
+    if (this.#asked !== undefined) return Promise.resolve(null);
     const asked = { epoch: number, ours: undefined };
     this.#asked = asked;
-    this.#ask(asked)
+    return this.#ask(asked)
+      .then((pages) => ({ pages, isSame: true }))
       .catch((error: unknown) => this.#onError(error))
       .finally(() => {
         this.#asked = undefined;
@@ -56,7 +65,8 @@ export class ReplicaComparison {
     if (this.#asked?.epoch === number) this.#asked.ours = this.#regions();
   }
 
-  async #ask(asked: { epoch: Epoch; ours: BigUint64Array | undefined }): Promise<void> {
+  /** Returns how many pages were compared. Throws `E_VERIFY_REPLICA` where one differs. */
+  async #ask(asked: { epoch: Epoch; ours: BigUint64Array | undefined }): Promise<number> {
     const { about, control, pageCount, clock, emit } = this.#parts;
     const startedAtMs = clock.nowMs();
     const request = { kind: 'verify-request' as const, epoch: asked.epoch };
@@ -70,6 +80,7 @@ export class ReplicaComparison {
     const what = { epoch: asked.epoch, side: 'backup' as const, pages: pageCount, verifyMs };
     emit({ kind: 'verify', ...what, ok: page === null, firstDifferingPage: page });
     if (page !== null) throw differs(asked.epoch, page);
+    return pageCount;
   }
 
   /** Of a region that differs; its first page where the two sides have moved on meanwhile. */
@@ -89,16 +100,17 @@ export class ReplicaComparison {
     return regionDigestsOf(asDigests(encoder.pageDigests(0, pageCount)));
   }
 
-  #onError(error: unknown): void {
+  #onError(error: unknown): VerifiedRam | null {
     if (isUnderstudyError(error, 'E_VERIFY_REPLICA')) {
       this.#parts.onDiffers(error);
-      return;
+      return { pages: this.#parts.pageCount, isSame: false };
     }
     if (!isUnderstudyError(error)) throw error;
-    if (this.#parts.closed.aborted) return;
+    if (this.#parts.closed.aborted) return null;
     // No answer is no verdict: the next comparison will get one, or the session ends for itself.
     const { code, message, hint } = error;
     this.#parts.emit({ kind: 'warning', code, message, hint });
+    return null;
   }
 }
 

@@ -14,7 +14,7 @@ import { GuestBrake } from '../capture/guest-brake.ts';
 import { type LiveResult, LiveRounds } from '../capture/live-rounds.ts';
 import type { DirtyTracker } from '../capture/tracker.ts';
 import { WrittenPages } from '../capture/written-pages.ts';
-import { levelDisks } from '../disk/disk-level.ts';
+import { type DiskLevelParts, levelDisks } from '../disk/disk-level.ts';
 import type { SessionDisks } from '../disk/session-disks.ts';
 import { brakeShare } from '../epoch-pace.ts';
 import type { EpochTaken } from '../epoch-timer.ts';
@@ -24,6 +24,7 @@ import { DigestQuestions } from './digest-questions.ts';
 import { EpochPublisher } from './epoch-publisher.ts';
 import { breathe, findDifferingPages, indexMemory } from './level.ts';
 import { MemoryAudit } from './memory-audit.ts';
+import { ReplicaCheck, type ReplicaVerdict } from './replica-check.ts';
 import { ReplicaComparison } from './replica-comparison.ts';
 
 export interface SessionParts {
@@ -80,6 +81,7 @@ export class Session {
   readonly #capturedAtMs = new Map<Epoch, number>();
   readonly #audit: MemoryAudit;
   readonly #comparison: ReplicaComparison;
+  readonly #check: ReplicaCheck;
   readonly #spans: SpanList;
   #baselineDue = true;
 
@@ -108,6 +110,10 @@ export class Session {
       pageCount: parts.guest.memory.pageCount,
       onDiffers: (error) => parts.onFailed(error),
     });
+    this.#check = new ReplicaCheck({
+      ...{ comparison: this.#comparison, closed: this.#closed.signal },
+      disks: () => this.#levelParts(),
+    });
     this.#audit = new MemoryAudit(parts.guest.memory, parts.encoder, parts.digester);
   }
 
@@ -121,7 +127,8 @@ export class Session {
     const startedAtMs = clock.nowMs();
     const first = epoch(1);
     // First of all: it takes longest, and what the guest changes meanwhile is under way already.
-    await this.#levelDisks();
+    const disks = this.#levelParts();
+    if (disks !== undefined) await levelDisks(disks);
     written.arm();
     // Arming may have met pages in the middle of direct I/O. From this pause on it is exact.
     await this.#collectPaused();
@@ -161,7 +168,7 @@ export class Session {
   async checkpoint(number: Epoch, options: { readonly staysPaused?: boolean } = {}): Promise<void> {
     const { verifyEveryEpochs, clock } = this.#parts;
     const verifies = verifyEveryEpochs > 0 && number % verifyEveryEpochs === 0;
-    if (verifies) this.#comparison.begin(number);
+    this.#check.begin(number, verifies);
     await this.#publisher.begin(number, 'delta', epoch(number - 1));
     await this.#closeEpoch(number, options.staysPaused);
     if (verifies) this.#audit.begin(number, clock.nowMs());
@@ -199,6 +206,11 @@ export class Session {
     return this.#written.toCapture.size;
   }
 
+  /** Compares the backup's RAM and disks with the guest's, beside it. */
+  async verify(): Promise<ReplicaVerdict> {
+    return await this.#check.run();
+  }
+
   /** Returns the time from the checkpoint's pause to now, or undefined for an unknown epoch. */
   acknowledged(number: Epoch): number | undefined {
     const at = this.#capturedAtMs.get(number);
@@ -206,6 +218,7 @@ export class Session {
       if (earlier <= number) this.#capturedAtMs.delete(earlier);
     }
     this.#parts.encoder.acknowledged(number);
+    this.#check.acknowledged(number);
     if (number > this.#acked) this.#acked = number;
     this.#onRoom();
     return at === undefined ? undefined : this.#parts.clock.nowMs() - at;
@@ -252,6 +265,7 @@ export class Session {
       beforeResume: () => {
         output.barrier(number);
         disks?.stream.barrier(number);
+        this.#check.captured(number);
         this.#parts.onBarrier();
       },
       beforeForget: (scanned, scanMs) => {
@@ -339,13 +353,13 @@ export class Session {
     this.#closed.signal.throwIfAborted();
   }
 
-  async #levelDisks(): Promise<void> {
+  #levelParts(): DiskLevelParts | undefined {
     const { disks, clock, emit } = this.#parts;
-    if (disks === undefined) return;
+    if (disks === undefined) return undefined;
     const { server, stream, settings, bytesPerSecond } = disks;
     const ask = (request: DiskDigestsRequest) => this.#questions.ask(request, 'disk-digests');
     const closed = this.#closed.signal;
-    await levelDisks({ server, stream, settings, bytesPerSecond, ask, clock, emit, closed });
+    return { server, stream, settings, bytesPerSecond, ask, clock, emit, closed };
   }
 
   #auditSlice(): void {

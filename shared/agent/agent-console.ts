@@ -141,5 +141,5 @@ const refuse = async (): Promise<never> => {
 };
 /** What every role has, so that it is not taken for unknown while there is none. */
 const noRole: ControlCommands = {
-  ...{ pause: refuse, resume: refuse, 'go-on': refuse, switchover: refuse },
+  ...{ pause: refuse, resume: refuse, 'go-on': refuse, switchover: refuse, verify: refuse },
 };

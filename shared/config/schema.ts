@@ -2,6 +2,7 @@ import { epoch } from './epoch-section.ts';
 import { choice, type Field, type GroupField, group, type ValueOf } from './field.ts';
 import { guestKeys } from './guest-keys.ts';
 import * as section from './sections.ts';
+import * as verify from './verify-keys.ts';
 
 /** Which file has which section. The one place that says so. */
 export const schemas = {
@@ -19,8 +20,9 @@ export const schemas = {
     flow: section.flow,
     heartbeat: section.heartbeat,
     output: section.output,
-    verify: group('Comparison of the whole RAM on both sides.', {
-      everyEpochs: section.everyEpochs,
+    verify: group('Comparison of both sides.', {
+      everyEpochs: verify.everyEpochs,
+      disksEveryMinutes: verify.disksEveryMinutes,
     }),
     baseline: section.baseline,
     log: section.log,
@@ -34,7 +36,7 @@ export const schemas = {
     heartbeat: section.heartbeat,
     output: section.output,
     verify: group('What is checked before the guest runs here.', {
-      atTakeover: section.atTakeover,
+      atTakeover: verify.atTakeover,
     }),
     staging: section.staging,
     takeover: section.takeover,
@@ -53,8 +55,8 @@ export const schemas = {
     heartbeat: section.heartbeat,
     output: section.output,
     verify: group('What is checked, and when.', {
-      everyEpochs: section.everyEpochs,
-      atTakeover: section.atTakeover,
+      everyEpochs: verify.everyEpochs,
+      atTakeover: verify.atTakeover,
     }),
     baseline: section.baseline,
     staging: section.staging,

@@ -221,22 +221,6 @@ export const heartbeat = group('Signs of life between the two sides.', {
   }),
 });
 
-export const everyEpochs = integer({
-  what: 'Every how many epochs both sides digest the whole RAM and compare; 0: never.',
-  why: 'Set it to 100, say, to have every divergence found; each digest costs a core a while.',
-  min: 0,
-  max: 1_000_000,
-  fallback: 0,
-});
-
-export const atTakeover = choice(['full', 'recorded'], {
-  what:
-    'What is checked before the guest runs on: `full` digests its whole RAM anew, ' +
-    '`recorded` trusts the digests that were kept as epochs were applied.',
-  why: '`recorded` makes a takeover faster: a full digest reads all RAM.',
-  fallback: 'full',
-});
-
 export const staging = group('Where an epoch waits until it is whole.', {
   bytesMax: optional(
     size({

@@ -59,7 +59,19 @@ export type ToDiskThread =
       readonly disk: number;
       readonly pages: Uint32Array;
     }
+  /** Remembers which pages are changed from now on, or forgets them. */
+  | { readonly kind: 'watch'; readonly call: number; readonly isOn: boolean }
+  /** Which of these pages were not changed since the watch began. */
+  | {
+      readonly kind: 'unchanged';
+      readonly call: number;
+      readonly disk: number;
+      readonly pages: Uint32Array;
+    }
   | { readonly kind: 'close'; readonly call: number };
+
+/** What comes of a call. */
+export type CallResult = BigUint64Array | Uint32Array | undefined;
 
 export interface PlainError {
   readonly code: string;
@@ -76,5 +88,5 @@ export type FromDiskThread =
       readonly epoch: number;
       readonly body: Uint8Array;
     }
-  | { readonly kind: 'done'; readonly call: number; readonly digests?: BigUint64Array }
+  | { readonly kind: 'done'; readonly call: number; readonly result: CallResult }
   | { readonly kind: 'not-done'; readonly call: number; readonly error: PlainError };

@@ -2,6 +2,7 @@ import { Worker } from 'node:worker_threads';
 import { UnderstudyError } from '../errors.ts';
 import type { Epoch } from '../ids.ts';
 import {
+  type CallResult,
   changesAre,
   type DigestSettings,
   type DiskTask,
@@ -139,12 +140,23 @@ export class DiskServer {
   async digests(range: PageRange, settings: DigestSettings): Promise<BigUint64Array> {
     const { hash, blockBytes, secret } = settings;
     const plain = { hash, blockBytes, secret: new Uint8Array(secret) };
-    return (await this.#call((call) => ({ kind: 'digests', call, range, settings: plain })))!;
+    const asked = (call: number) => ({ kind: 'digests', call, range, settings: plain }) as const;
+    return (await this.#call(asked)) as BigUint64Array;
   }
 
   /** Logs these pages as they are. */
   async copy(disk: number, pages: Uint32Array): Promise<void> {
     await this.#call((call) => ({ kind: 'copy', call, disk, pages }));
+  }
+
+  /** Remembers which pages are changed from now on, until `watch(false)`. */
+  async watch(isOn: boolean): Promise<void> {
+    await this.#call((call) => ({ kind: 'watch', call, isOn }));
+  }
+
+  /** Those of `pages` that were not changed since the watch began. */
+  async unchanged(disk: number, pages: Uint32Array): Promise<Uint32Array> {
+    return (await this.#call((call) => ({ kind: 'unchanged', call, disk, pages }))) as Uint32Array;
   }
 
   async close(): Promise<void> {
@@ -165,7 +177,7 @@ export class DiskServer {
         return;
       }
       case 'done':
-        this.#calls.get(message.call)?.resolve(message.digests);
+        this.#calls.get(message.call)?.resolve(message.result);
         this.#calls.delete(message.call);
         return;
       case 'not-done':
@@ -181,7 +193,7 @@ export class DiskServer {
     this.#say({ kind: 'decided' });
   }
 
-  #call(message: (call: number) => ToDiskThread): Promise<BigUint64Array | undefined> {
+  #call(message: (call: number) => ToDiskThread): Promise<CallResult> {
     return new Promise((resolve, reject) => {
       const call = ++this.#lastCall;
       this.#calls.set(call, { resolve, reject });
@@ -195,7 +207,7 @@ export class DiskServer {
 }
 
 interface Call {
-  resolve(digests: BigUint64Array | undefined): void;
+  resolve(result: CallResult): void;
   reject(error: unknown): void;
 }
 

@@ -8,6 +8,7 @@ import { systemCode, UnderstudyError } from '../errors.ts';
 import { NbdServer } from '../nbd/nbd-server.ts';
 import { ChangeLog } from './change-log.ts';
 import {
+  type CallResult,
   changesAre,
   type DigestSettings,
   type DiskTask,
@@ -96,19 +97,32 @@ function onMessage(message: ToDiskThread): void {
       return;
     case 'seal':
       state.log?.flush();
-      say({ kind: 'done', call: message.call });
+      say({ kind: 'done', call: message.call, result: undefined });
       return;
     case 'digests':
       answer(message.call, () => digests(message.range, message.settings));
       return;
     case 'copy':
-      answer(message.call, async () => disks[message.disk]!.copy(message.pages));
+      answer(message.call, async () => {
+        disks[message.disk]!.copy(message.pages);
+        return undefined;
+      });
+      return;
+    case 'watch':
+      answer(message.call, async () => {
+        for (const disk of disks) disk.watch(message.isOn);
+        return undefined;
+      });
+      return;
+    case 'unchanged':
+      answer(message.call, async () => disks[message.disk]!.unchanged(message.pages));
       return;
     case 'close':
       answer(message.call, async () => {
         await server?.close();
         port.close();
         for (const image of images) image.close();
+        return undefined;
       });
   }
 }
@@ -144,10 +158,9 @@ async function digests(range: PageRange, settings: DigestSettings): Promise<BigU
 /** Pages digested before the guest's requests get their turn. */
 const pagesPerTurn = 256;
 
-function answer(call: number, work: () => Promise<unknown>): void {
+function answer(call: number, work: () => Promise<CallResult>): void {
   work().then(
-    (found) =>
-      say({ kind: 'done', call, ...(found instanceof BigUint64Array ? { digests: found } : {}) }),
+    (result) => say({ kind: 'done', call, result }),
     (error: unknown) => say({ kind: 'not-done', call, error: plain(error) }),
   );
 }

@@ -1,9 +1,11 @@
 import { systemCode } from '../errors.ts';
 import { pageBytes } from '../ids.ts';
 import type { DiskExtent, NbdDisk } from '../nbd/nbd-disk.ts';
+import { PageSet } from '../page-set.ts';
 import type { ChangeLog } from './change-log.ts';
 import { changesAre, diskControl } from './disk-control.ts';
 import type { DiskImage } from './disk-image.ts';
+import { diskPageCount } from './disk-pages.ts';
 
 /** What all disks of a guest have in common. */
 export interface DiskState {
@@ -26,6 +28,8 @@ export class LoggedDisk implements NbdDisk {
   readonly #state: DiskState;
   /** A sync that nobody waited for has failed: the next FLUSH says so. */
   #failed: unknown;
+  /** Pages that were changed since a comparison with the backup began. */
+  #changed: PageSet | undefined;
 
   constructor(image: Image, disk: number, state: DiskState) {
     this.#image = image;
@@ -47,6 +51,7 @@ export class LoggedDisk implements NbdDisk {
 
   write(offset: number, source: Uint8Array): void {
     this.#refuseUnlessOpen();
+    this.#note(offset, source.length);
     try {
       this.#image.write(offset, source);
     } catch (error) {
@@ -58,6 +63,7 @@ export class LoggedDisk implements NbdDisk {
 
   zero(offset: number, length: number, mayPunch: boolean): void {
     this.#refuseUnlessOpen();
+    this.#note(offset, length);
     try {
       this.#image.zero(offset, length, mayPunch);
     } catch (error) {
@@ -125,6 +131,23 @@ export class LoggedDisk implements NbdDisk {
     this.#image.flush().catch((error: unknown) => {
       this.#failed = error;
     });
+  }
+
+  /** Remembers which pages are changed from now on, or forgets them. */
+  watch(isOn: boolean): void {
+    this.#changed = isOn ? new PageSet(diskPageCount(this.sizeBytes)) : undefined;
+  }
+
+  /** Those of `pages` that were not changed since the watch began; none without one. */
+  unchanged(pages: Uint32Array): Uint32Array {
+    const changed = this.#changed;
+    return pages.filter((page) => changed?.has(page) === false);
+  }
+
+  #note(offset: number, length: number): void {
+    if (length === 0) return;
+    const first = Math.floor(offset / pageBytes);
+    this.#changed?.addRange(first, Math.ceil((offset + length) / pageBytes));
   }
 
   #logContent(offset: number, content: Uint8Array): void {

@@ -42,6 +42,14 @@ export function logEvent(log: Log, event: AgentEvent): void {
       log.info(texts[phase], { event: 'disk-sync', phase, disk });
       return;
     }
+    case 'disk-verify': {
+      const { disk, verifyMs, differingPages, firstDifferingPage } = event;
+      const fields = { event: 'disk-verify', disk, differingPages, firstDifferingPage };
+      const took = `compared with the backup's in ${ms(verifyMs)}`;
+      if (differingPages === 0) log.info(`disk ${disk} ${took}: it is the same`, fields);
+      else log.error(`disk ${disk} ${took}: ${differingPages} pages differed, sent again`, fields);
+      return;
+    }
     case 'verify':
       logVerify(log, event);
       return;

@@ -59,6 +59,15 @@ export type AgentEvent =
     }
   /** Where time went since the spans before, up to this epoch's COMMIT. */
   | { kind: 'spans'; epoch: Epoch; spans: readonly Span[] }
+  /** A replicated disk was compared with the backup's, and what differed was sent again. */
+  | {
+      kind: 'disk-verify';
+      disk: number;
+      pages: number;
+      verifyMs: number;
+      differingPages: number;
+      firstDifferingPage: number | null;
+    }
   | ({ kind: 'takeover' } & TakeoverDone)
   /** Logged input was told again to the guest that was resumed. */
   | { kind: 'replay'; frames: number; replayed: number; replayMs: number }

@@ -1,5 +1,13 @@
 import { execFile } from 'node:child_process';
-import { readFileSync, statSync, truncateSync, writeFileSync } from 'node:fs';
+import {
+  closeSync,
+  openSync,
+  readFileSync,
+  statSync,
+  truncateSync,
+  writeFileSync,
+  writeSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
@@ -222,6 +230,32 @@ test.serial(
     t.is(statSync(imageOf(hosts, 'a')).size, diskBytes);
   },
 );
+
+test.serial('a disk that was damaged on the backup is found, named and mended', async (t) => {
+  const hosts = await startHosts(t, 5000);
+  makeImage(hosts, 'a');
+  makeImage(hosts, 'b');
+  const { primary } = await startSides(hosts);
+  await qemuIo(hosts, 'a', 'write -P 0x17 3M 1M');
+  await acknowledged(primary);
+  const verify = () =>
+    promisify(execFile)(launcher, ['verify', 'counter', '-c', primary.configFile]).then(
+      ({ stdout }) => ({ status: 0, stdout }),
+      (error: { code: number; stdout: string }) => ({ status: error.code, stdout: error.stdout }),
+    );
+  t.regex((await verify()).stdout, /disk 0: 16384 pages compared, none differs/);
+  const image = openSync(imageOf(hosts, 'b'), 'r+');
+  writeSync(image, Buffer.alloc(2, 0x18), 0, 2, 3 * mib + 4095);
+  writeSync(image, Buffer.alloc(1, 0x19), 0, 1, diskBytes - 1);
+  closeSync(image);
+  const { status, stdout } = await verify();
+  t.is(status, 1, stdout);
+  t.regex(stdout, /disk 0: 16384 pages compared, 3 DIFFERED and were sent again/);
+  const told = await primary.find('disk-verify', ({ differingPages }) => differingPages > 0);
+  t.is(told.firstDifferingPage, (3 * mib) / 4096);
+  await acknowledged(primary);
+  t.is(cmp(imageOf(hosts, 'a'), imageOf(hosts, 'b')), undefined);
+});
 
 test.serial(
   'an agent that is killed finds its guest and its disk again, and the guest waits',

@@ -14,6 +14,7 @@ function startAgent(stateName: PrimaryState['name']) {
       if (agent.stateName !== 'protected') throw new Error(`refused: ${agent.stateName}`);
       wishes.push('switchover');
     },
+    verify: async () => ({ ram: null, disks: [] }),
   };
   const commands = new OperatorCommands(agent);
   const enter = async (to: PrimaryState['name']) => {

@@ -117,3 +117,17 @@ test('a change that fails is told, and the log has what is there then', (t) => {
   t.deepEqual([change!.offset, change!.length], [512, 1000]);
   t.true(change!.data!.every((byte) => byte === 7));
 });
+
+test('a page that is changed during a comparison is left out of it, whatever changes it', (t) => {
+  const { disk } = diskWithSlowSync({ sizeBytes: 10 * 4096 + 512 });
+  const all = Uint32Array.from({ length: 11 }, (_, page) => page);
+  disk.write(0, new Uint8Array(512));
+  t.deepEqual([...disk.unchanged(all)], [], 'nothing is known without a watch');
+  disk.watch(true);
+  disk.write(4096 - 1, new Uint8Array(2));
+  disk.zero(4 * 4096, 4096, true);
+  disk.trim(10 * 4096, 512);
+  t.deepEqual([...disk.unchanged(all)], [2, 3, 5, 6, 7, 8, 9]);
+  disk.watch(true);
+  t.deepEqual([...disk.unchanged(all)], [...all]);
+});

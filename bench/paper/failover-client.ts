@@ -10,10 +10,11 @@ export interface FailoverSeen {
 
 /** Rarely enough that the questions themselves are no load. */
 const everyMs = 40;
-const openMax = 60;
 const givenUpMs = 60_000;
-/** So short that there is always room for a new question: `openMax` of `everyMs` take longer. */
-const questionMs = 2000;
+/** Before the kill an answer may wait for checkpoints that are slow. */
+const before = { openMax: 10, questionMs: 20_000 } as const;
+/** After it there is always room for a new question: `openMax` of `everyMs` take longer. */
+const after = { openMax: 60, questionMs: 2000 } as const;
 
 /**
  * A client that reads the guest's counter over and over, each time on a new connection, through a
@@ -21,6 +22,7 @@ const questionMs = 2000;
  */
 export class FailoverClient {
   #told = 0;
+  /** Questions of this side of the kill. */
   #open = 0;
   #killedAtMs: number | undefined;
   #answersMs: number | undefined;
@@ -38,6 +40,7 @@ export class FailoverClient {
 
   killed(): void {
     this.#killedAtMs = performance.now();
+    this.#open = 0;
   }
 
   /** Undefined where the guest did not come back in time. */
@@ -56,15 +59,16 @@ export class FailoverClient {
   }
 
   async #ask(): Promise<void> {
+    const isAfter = this.#killedAtMs !== undefined;
+    const { openMax, questionMs } = isAfter ? after : before;
     if (this.#open >= openMax) return;
     this.#open += 1;
-    const askedAtMs = performance.now();
     const value = numberIn(await askStore('GET lab:counter', questionMs));
-    this.#open -= 1;
+    if (isAfter === (this.#killedAtMs !== undefined)) this.#open -= 1;
     if (value === undefined) return;
     const killedAtMs = this.#killedAtMs;
     // What the old copy's last frames still carry was told, too.
-    if (killedAtMs === undefined || askedAtMs <= killedAtMs) {
+    if (killedAtMs === undefined || !isAfter) {
       this.#told = Math.max(this.#told, value);
       return;
     }

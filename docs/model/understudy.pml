@@ -20,7 +20,7 @@
 #define TERMS 4
 #endif
 #ifndef SESSIONS
-#define SESSIONS 3          /* synchronisations, the first and the handed-over ones included */
+#define SESSIONS 3          /* synchronisations, the first one included */
 #endif
 #ifndef CRASHES
 #define CRASHES 1           /* hosts that lose their memory; a crashed host may return */
@@ -53,7 +53,6 @@ byte t_mode[TERMS + 1];
 byte t_session[TERMS + 1];          /* protected: the session that keeps the other side level */
 bool q_solo[2];                     /* host i asked for term terms + 1: itself, solo */
 byte q_protected[2];                /* ... itself, protected by this session */
-byte q_handover[2];                 /* ... the other one, protected by this session */
 
 /* ---- sessions: each is drawn by the side that is brought level, and never drawn again ---- */
 byte sessions = 1;
@@ -64,6 +63,7 @@ byte s_branch[SESSIONS + 1];
 byte s_start[SESSIONS + 1];         /* SYNC sent, with this epoch */
 byte s_sent[SESSIONS + 1];          /* EPOCH sent, up to this one */
 byte s_ack[SESSIONS + 1];           /* ACK sent, up to this one */
+byte s_handover[SESSIONS + 1];      /* HAND-OVER sent, at this epoch, or 0 */
 
 /* ---- hosts ---- */
 byte role[2];
@@ -81,7 +81,7 @@ byte released[2];
 bool is_free[2];                    /* primary: may release without acknowledgement */
 bool asked_solo[2];                 /* primary: creations whose fate it does not know */
 bool asked_protected[2];
-byte asked_handover[2];             /* ... with this session; the guest is paused here */
+bool handing_over[2];               /* primary: asked the standby to go on; the guest is paused */
 
 /* ---- the world outside, and the family tree of branches ---- */
 byte world_branch = 1;              /* the newest output seen */
@@ -108,6 +108,7 @@ hidden byte holds;
 hidden byte never_two;
 hidden byte covered;
 hidden byte in_order;
+hidden byte nothing_replayed;
 
 /* The guest runs where the arbiter says, went through all its epochs, and holds back no output. */
 #define goes_on (role[t_holder[terms]] == PRIMARY && term[t_holder[terms]] == terms && \
@@ -115,7 +116,7 @@ hidden byte in_order;
 #define protected_again (t_mode[terms] == PROTECTED && \
   role[t_holder[terms]] == PRIMARY && term[t_holder[terms]] == terms && \
   !asked_solo[t_holder[terms]] && !asked_protected[t_holder[terms]] && \
-  asked_handover[t_holder[terms]] == 0 && \
+  !handing_over[t_holder[terms]] && \
   role[1 - t_holder[terms]] == STANDBY && standby_of[1 - t_holder[terms]] == terms)
 
 #ifdef EVENTUALLY
@@ -209,14 +210,15 @@ inline tidy() {
   :: else ->
     if
     :: s_term[at] != 0 && joined[0] != at && joined[1] != at && serves[0] != at &&
-       serves[1] != at && asked_handover[0] != at && asked_handover[1] != at ->
+       serves[1] != at ->
       s_owner[at] = 0;
       s_term[at] = 1;
       s_protected[at] = false;
       s_branch[at] = 0;
       s_start[at] = 0;
       s_sent[at] = 0;
-      s_ack[at] = 0
+      s_ack[at] = 0;
+      s_handover[at] = 0
     :: else
     fi;
     at++
@@ -248,7 +250,7 @@ inline forget_primary(i) {
   is_free[i] = false;
   asked_solo[i] = false;
   asked_protected[i] = false;
-  asked_handover[i] = 0
+  handing_over[i] = false
 }
 
 inline forget_copy(i) {
@@ -273,10 +275,14 @@ inline join(i) {
 /* The holder of term `next` starts to run the copy that it has. */
 inline resume(i) {
   printf("host %d RESUMES branch %d at epoch %d\n", i, branch[i], epoch[i]);
-  /* 2, where it is used. A handed-over term that was superseded meanwhile releases nothing. */
+  /* 2, where it is used. */
   contains(branch[i], epoch[i], world_branch, world_epoch);
   covered = (holds || next < terms);
   assert(covered);
+  /* 5: whoever takes over from a primary that hands over resumes its very state. */
+  nothing_replayed = (!handing_over[OTHER] ||
+    (branch[i] == branch[OTHER] && epoch[i] == epoch[OTHER]));
+  assert(nothing_replayed);
   parent[next] = branch[i];
   base[next] = epoch[i];
   branch[i] = next;
@@ -291,6 +297,7 @@ inline resume(i) {
     acked[i] = epoch[i]
   fi;
   holds = false;
+  nothing_replayed = false;
   covered = false
 }
 
@@ -304,7 +311,7 @@ inline primary_reads(i) {
     mode[i] = t_mode[next];
     asked_solo[i] = false;
     asked_protected[i] = false;
-    asked_handover[i] = 0;
+    handing_over[i] = false;
     if
     :: t_mode[next] == SOLO ->
       is_free[i] = true;
@@ -312,13 +319,6 @@ inline primary_reads(i) {
       acked[i] = 0
     :: else -> is_free[i] = false
     fi
-  :: t_holder[next] != i && asked_handover[i] != 0 && t_session[next] == asked_handover[i] ->
-    /* The planned switchover: this side holds the very epoch that the other one resumes. */
-    joined[i] = asked_handover[i];
-    level[i] = true;
-    standby_of[i] = next;
-    role[i] = STANDBY;
-    forget_primary(i)
   :: else ->
 #ifdef FAULT_FLUSH_WHEN_DEMOTED
     if
@@ -384,7 +384,7 @@ inline crash(i) {
 #define SUSPECTS (PEER_LOST || FAILURE_LEFT)
 #endif
 #define SUSPECTED if :: PEER_LOST || mode[i] == ADOPTED :: else -> failures++ fi
-#define DOUBTS_SESSION (role[OTHER] == PRIMARY && asked_handover[OTHER] == 0 && \
+#define DOUBTS_SESSION (role[OTHER] == PRIMARY && !handing_over[OTHER] && \
   serves[OTHER] != joined[i])
 #else
 #define MAY_CRASH (crashes < CRASHES)
@@ -396,11 +396,15 @@ inline crash(i) {
 #define DOUBTS_SESSION (true)
 #endif
 
+/* The standby that was asked to go on has forgotten it: a deadline tells, in the agents. */
+#define HANDOVER_FAILED (handing_over[i] && role[OTHER] != PRIMARY && role[OTHER] != CLAIMING && \
+  joined[OTHER] != serves[i])
+
 /* The guest is paused from the request of a switchover on. */
 #ifdef FAULT_RUN_AFTER_HANDOVER
 #define RUNS_ON (true)
 #else
-#define RUNS_ON (asked_handover[i] == 0)
+#define RUNS_ON (!handing_over[i])
 #endif
 
 #define MAY_ASK (term[i] < TERMS)
@@ -442,9 +446,13 @@ proctype host(byte i) {
 
   /* Go on without a standby; also how an undecided creation is settled. */
   :: d_step { role[i] == PRIMARY && !asked_solo[i] && MAY_ASK &&
-      (mode[i] != SOLO || asked_protected[i]) && (SUSPECTS || mode[i] == ADOPTED) ->
+      (mode[i] != SOLO || asked_protected[i]) &&
+      (SUSPECTS || mode[i] == ADOPTED || HANDOVER_FAILED) ->
       printf("host %d asks for term %d, solo, as primary\n", i, term[i] + 1);
-      SUSPECTED;
+      if
+      :: HANDOVER_FAILED
+      :: else -> SUSPECTED
+      fi;
       asked_solo[i] = true;
       if
       :: IN_TIME -> q_solo[i] = true
@@ -453,7 +461,7 @@ proctype host(byte i) {
 
   /* Serve a JOIN, however late it comes. */
   :: atomic { role[i] == PRIMARY && mode[i] != ADOPTED &&
-      !asked_solo[i] && !asked_protected[i] && asked_handover[i] == 0 &&
+      !asked_solo[i] && !asked_protected[i] && !handing_over[i] &&
       (JOIN_SENT(1) || JOIN_SENT(2) || JOIN_SENT(3) || JOIN_SENT(4) || JOIN_SENT(5) ||
        JOIN_SENT(6) || JOIN_SENT(7) || JOIN_SENT(8) || JOIN_SENT(9)) ->
       if
@@ -489,36 +497,21 @@ proctype host(byte i) {
       :: else
       fi }
 
-  /* Planned switchover: paused, everything acknowledged and released, then the term. */
-  :: d_step { role[i] == PRIMARY && mode[i] == PROTECTED && serves[i] != 0 && MAY_ASK &&
-      switchovers < SWITCHOVERS && sessions < SESSIONS &&
-      !asked_solo[i] && !asked_protected[i] && asked_handover[i] == 0 &&
+  /* Planned switchover: paused, everything acknowledged and released, then the other side is asked. */
+  :: d_step { role[i] == PRIMARY && mode[i] == PROTECTED && serves[i] != 0 &&
+      switchovers < SWITCHOVERS && !asked_solo[i] && !handing_over[i] &&
       acked[i] == epoch[i] && released[i] == epoch[i] ->
-      printf("host %d hands over at epoch %d: asks for term %d\n", i, epoch[i], term[i] + 1);
+      printf("host %d hands over at epoch %d\n", i, epoch[i]);
       switchovers++;
-      sessions++;
-      s_owner[sessions] = i;
-      s_term[sessions] = term[i] + 1;
-      s_branch[sessions] = term[i] + 1;
-      s_start[sessions] = epoch[i];
-      s_sent[sessions] = epoch[i];
-      s_ack[sessions] = epoch[i];
-      asked_handover[i] = sessions;
-      if
-      :: IN_TIME -> q_handover[i] = sessions
-      :: else
-      fi }
+      s_handover[serves[i]] = epoch[i];
+      handing_over[i] = true }
 
-  /* Roll a switchover back: not by going on, but by a term that says so. */
-  :: d_step { role[i] == PRIMARY && asked_handover[i] != 0 && !asked_protected[i] && MAY_ASK &&
-      SUSPECTS ->
-      printf("host %d rolls back: asks for term %d, protected\n", i, term[i] + 1);
-      SUSPECTED;
-      asked_protected[i] = true;
-      if
-      :: IN_TIME -> q_protected[i] = serves[i]
-      :: else
-      fi }
+#ifdef FAULT_ROLL_BACK_WITHOUT_TERM
+  /* No answer came, so the other side did not go on: on as before, and alone. */
+  :: d_step { role[i] == PRIMARY && handing_over[i] ->
+      handing_over[i] = false;
+      is_free[i] = true }
+#endif
 
 #ifdef FAULT_ASSUME_LOST
   /* No answer came, so the term was not created: on as before. */
@@ -593,6 +586,17 @@ proctype host(byte i) {
   :: d_step { role[i] == CLAIMING && level[i] && s_ack[joined[i]] < s_sent[joined[i]] ->
       s_ack[joined[i]] = s_ack[joined[i]] + 1 }
 #endif
+
+  /* Asked to go on, at the very epoch that is here: stop acknowledging, then ask. */
+  :: d_step { role[i] == STANDBY && level[i] && s_handover[joined[i]] != 0 &&
+      s_handover[joined[i]] == epoch[i] && standby_of[i] != 0 && standby_of[i] == term[i] &&
+      MAY_ASK ->
+      printf("host %d is handed epoch %d: asks for term %d\n", i, epoch[i], term[i] + 1);
+      role[i] = CLAIMING;
+      if
+      :: IN_TIME -> q_solo[i] = true
+      :: else
+      fi }
 
 #ifndef FAULT_NO_TAKEOVER
   /* Take over: stop acknowledging, then ask. */
@@ -678,9 +682,7 @@ inline create(holder, how, session) {
   q_solo[0] = false;
   q_solo[1] = false;
   q_protected[0] = 0;
-  q_protected[1] = 0;
-  q_handover[0] = 0;
-  q_handover[1] = 0
+  q_protected[1] = 0
 }
 
 proctype arbiter() {
@@ -689,8 +691,6 @@ proctype arbiter() {
   :: d_step { q_solo[1] -> create(1, SOLO, 0) }
   :: d_step { q_protected[0] != 0 -> create(0, PROTECTED, q_protected[0]) }
   :: d_step { q_protected[1] != 0 -> create(1, PROTECTED, q_protected[1]) }
-  :: d_step { q_handover[0] != 0 -> create(1, PROTECTED, q_handover[0]) }
-  :: d_step { q_handover[1] != 0 -> create(0, PROTECTED, q_handover[1]) }
   od
 }
 

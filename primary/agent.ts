@@ -268,7 +268,7 @@ export class PrimaryAgent {
     }
   }
 
-  /** Takes a term that lets the guest go on alone; one that was paused runs only with it. */
+  /** Takes a term that lets the guest go on alone; one that stands still runs only with it. */
   async #leave(): Promise<void> {
     try {
       const left = await this.#terms.leaveProtection();

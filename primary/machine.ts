@@ -300,8 +300,6 @@ const freeUnlessWaiting = (state: MayWait): readonly PrimaryEffect[] =>
 /** The session is closed first: a task that waits for a dead backup must not hold up the rest. */
 function finish(state: PrimaryState, outcome: PrimaryOutcome, last?: PrimaryEffect): PrimaryStep {
   const effects: PrimaryEffect[] = [];
-  // An agent that was asked to end leaves its guest running; one that was passed by does not.
-  if ('waits' in state && outcome.kind === 'released') effects.push({ kind: 'end-wait' });
   if ('session' in state) {
     effects.push({ kind: 'close-session', session: state.session, cause: outcome.kind });
   }

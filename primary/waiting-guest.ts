@@ -25,8 +25,9 @@ export class WaitingGuest implements Guest {
     return this.#hasRun;
   }
 
-  /** It may run: one that was held, or paused to be handed over, goes on. */
+  /** It may run: one that was held, waits, or was paused to be handed over, goes on. */
   async letRun(): Promise<void> {
+    await this.goOn();
     if (this.#isPaused) await this.resume();
   }
 

@@ -252,7 +252,7 @@ test('with the policy stop an operator lets the guest go on, or ends its agent a
   const free = run([{ kind: 'go-on' }], state, 'stop');
   t.deepEqual(free.state, { name: 'joining' });
   t.deepEqual(free.kinds, ['end-wait', 'free-output']);
-  t.deepEqual(run([{ kind: 'stop' }], state, 'stop').kinds, ['end-wait', 'stand-down', 'finish']);
+  t.deepEqual(run([{ kind: 'stop' }], state, 'stop').kinds, ['stand-down', 'finish']);
   t.deepEqual(run([{ kind: 'superseded', by: 'b' }], state, 'stop').kinds, [
     ...['drop-output', 'stop-guest', 'finish'],
   ]);

@@ -64,7 +64,7 @@ export function barChart(chart: BarChart): string {
     `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} ${height}" role="img" \
 aria-label="${escapeText(title)}">`,
     '<style>text{font:12px sans-serif;fill:#777}.t{font-weight:bold}.y{text-anchor:end;\
-dominant-baseline:middle}.x,.v{text-anchor:middle}.v{font-size:10px}</style>',
+dominant-baseline:middle}.x,.v{text-anchor:middle}.v{font-size:9px}</style>',
     `<text x="${left}" y="17" class="t">${escapeText(title)}</text>`,
     ...legend,
     ...rows,

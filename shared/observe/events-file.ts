@@ -1,8 +1,8 @@
-import { closeSync, openSync, write, writeSync } from 'node:fs';
+import { closeSync, openSync, writeSync } from 'node:fs';
 import { systemCode, UnderstudyError } from '../errors.ts';
 import type { TimedEvent } from './events.ts';
 
-/** Beyond this, events are dropped (and counted): a stalled disk must not cost memory. */
+/** Beyond this, events of one turn are dropped (and counted). */
 const waitingBytesMax = 4 * 1024 * 1024;
 
 /** How events become text. */
@@ -27,8 +27,9 @@ const jsonLines: EventsFormat = {
 };
 
 /**
- * Events as text in a file. What is emitted in one turn of the event loop is
- * written together, soon after: a kill loses at most that. One write is under way at a time.
+ * Events as text in a file. What is emitted in one turn of the event loop is written together at its
+ * end, and by then it is in the file, not on its way there: a kill loses at most that turn. So COMMIT,
+ * which waits for a turn after the epoch's event, goes out for recorded epochs only.
  */
 export class EventsFile {
   readonly #file: string;
@@ -38,7 +39,7 @@ export class EventsFile {
   #waiting: string[] = [];
   #waitingBytes = 0;
   #droppedCount = 0;
-  #state: 'idle' | 'due' | 'writing' | 'ended' = 'idle';
+  #state: 'idle' | 'due' | 'ended' = 'idle';
   #whenIdle: (() => void)[] = [];
 
   /** Throws `E_EVENTS_FILE`; a failure later goes to `onFailure`, once, and ends the writing. */
@@ -91,24 +92,15 @@ export class EventsFile {
       this.#droppedCount = 0;
     }
     const bytes = this.#take();
-    if (bytes.length === 0) {
-      this.#state = 'idle';
-      for (const done of this.#whenIdle.splice(0)) done();
+    try {
+      for (let done = 0; done < bytes.length; ) done += writeSync(this.#fd, bytes, done);
+    } catch (error) {
+      this.#end();
+      this.#onFailure(eventsFileError(this.#file, error));
       return;
     }
-    this.#state = 'writing';
-    this.#writeFrom(bytes, 0);
-  }
-
-  #writeFrom(bytes: Buffer, offset: number): void {
-    write(this.#fd, bytes, offset, bytes.length - offset, null, (error, written) => {
-      if (this.#state === 'ended') return;
-      if (error !== null) {
-        this.#end();
-        this.#onFailure(eventsFileError(this.#file, error));
-      } else if (offset + written < bytes.length) this.#writeFrom(bytes, offset + written);
-      else this.#write();
-    });
+    this.#state = 'idle';
+    for (const done of this.#whenIdle.splice(0)) done();
   }
 
   #isEnded(): boolean {

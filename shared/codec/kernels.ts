@@ -132,11 +132,11 @@ export async function createKernels<Regions>(
 ): Promise<{ kernels: Kernels; regions: Regions }> {
   if (settings.secret.length !== secretBytes) throw new Error('the secret must be 192 bytes');
   const module = await kernelModule();
-  const arena = new Arena(await heapBase(module));
+  const arena = new Arena(heapBase(module));
   const regions = plan(arena);
   const pages = Math.ceil((arena.end + slackBytes) / wasmPageBytes);
   if (pages > wasmPagesMax) throw tooLarge(pages * wasmPageBytes);
-  const { run, memory } = await instantiate(module, pages);
+  const { run, memory } = instantiate(module, pages);
   new Uint8Array(memory.buffer).set(settings.secret, run.secretAt());
   run.init(Math.log2(settings.blockBytes), settings.hash === 'xxh64' ? 1 : 0);
   const kernels: Kernels = {
@@ -160,17 +160,18 @@ function kernelModule(): Promise<WebAssembly.Module> {
 
 let knownHeapBase: number | undefined;
 
-async function heapBase(module: WebAssembly.Module): Promise<number> {
-  knownHeapBase ??= (await instantiate(module, 4)).run.heapBase();
+function heapBase(module: WebAssembly.Module): number {
+  knownHeapBase ??= instantiate(module, 4).run.heapBase();
   return knownHeapBase;
 }
 
-async function instantiate(
+function instantiate(
   module: WebAssembly.Module,
   pages: number,
-): Promise<{ run: KernelExports; memory: WebAssembly.Memory }> {
+): { run: KernelExports; memory: WebAssembly.Memory } {
   const memory = new WebAssembly.Memory({ initial: pages, maximum: pages });
-  const instance = await WebAssembly.instantiate(module, { env: { memory, abort } });
+  // Not `WebAssembly.instantiate`: it waits for a turn of the event loop for the same work.
+  const instance = new WebAssembly.Instance(module, { env: { memory, abort } });
   return { run: instance.exports as unknown as KernelExports, memory };
 }
 

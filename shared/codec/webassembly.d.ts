@@ -4,7 +4,7 @@ declare namespace WebAssembly {
     private constructor();
   }
   class Instance {
-    private constructor();
+    constructor(module: Module, imports: object);
     readonly exports: Record<string, unknown>;
   }
   class Memory {
@@ -16,5 +16,4 @@ declare namespace WebAssembly {
     readonly value: any;
   }
   function compile(bytes: Uint8Array): Promise<Module>;
-  function instantiate(module: Module, imports: object): Promise<Instance>;
 }

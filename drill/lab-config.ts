@@ -7,11 +7,23 @@ import {
   type LabConfig,
   type PrimaryConfig,
 } from '../shared/config/schema.ts';
+import { UnderstudyError } from '../shared/errors.ts';
 import type { LabGuest } from './lab-guest/build.ts';
 import { clientAddress, guestAddress, guestMac, hostBridge } from './network/lab-network.ts';
 
-/** Any role's file serves a drill: what it does not say is as by default. */
+/**
+ * Any role's file serves a drill: what it does not say is as by default. Throws `E_DRILL_DISKS`
+ * where a disk is replicated: both hosts of a drill would have the one image, and it is a real one.
+ */
 export function toLabConfig(config: AnyConfig): LabConfig {
+  const replicated = config.guest.disks.find(({ replicate }) => replicate);
+  if (replicated !== undefined) {
+    const message = `a drill has no replicated disks yet: ${replicated.path}`;
+    throw new UnderstudyError('E_DRILL_DISKS', message, {
+      hint: 'Rehearse with a copy of the file whose disks are not replicated, or have none.',
+      fields: { path: replicated.path },
+    });
+  }
   const base = defaults('lab', config.guest.name);
   const { verify, role: _role, ...sections } = config;
   const known = Object.entries(sections).filter(([name]) => Object.hasOwn(base, name));

@@ -71,3 +71,13 @@ epoch: { intervalMs: 50 }
   t.is(primary.guest.networks[0]!.hostForward[0]!.hostPort, 8080, 'the ports asked for');
   t.is(backup.guest.networks[0]!.hostForward[0]!.hostPort, 4002, 'a free one on the same machine');
 });
+
+test('a drill touches no replicated disk, whichever file it is of', (t) => {
+  const text = (role: string) => `role: ${role}
+guest: { name: g, kernel: k, disks: [{ path: /d.raw, replicate: true }] }
+`;
+  t.throws(() => toLabConfig(parseConfig(text('primary'), 'primary.yaml')), {
+    ...{ code: 'E_DRILL_DISKS', message: /d\.raw/ },
+  });
+  t.throws(() => parseConfig(text('lab'), 'lab.yaml'), { message: /no replicated disks yet/ });
+});

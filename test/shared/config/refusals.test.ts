@@ -230,6 +230,14 @@ const guestConflicts: readonly (readonly [string, string])[] = [
   ],
   ['  kernel: k\n  extraArguments: [--incoming=x]', '-incoming is written by Understudy itself'],
   ['  disks: [{path: a}, {path: ./a}]', '/a is there twice'],
+  [
+    '  disks: [{path: a, format: qcow2, replicate: true}]',
+    'is replicated, so it must be raw and not readonly',
+  ],
+  [
+    '  disks: [{path: a, readonly: true, replicate: true}]',
+    'is replicated, so it must be raw and not readonly',
+  ],
   [`  kernel: k\n  runFolder: /${'x'.repeat(100)}`, 'bytes too long: a unix socket'],
   ['  kernel: k\n  runFolder: /x\n  memoryFolder: /x/', 'must not be guest.memoryFolder'],
   [

@@ -103,8 +103,11 @@ export class TermHolder {
 
 /** Why `host`, where no guest runs, may not start one; undefined: it may. */
 export function whoForbidsStart(latest: TermRecord | null, host: string): string | undefined {
-  if (latest === null || (latest.holder === host && latest.mode !== 'protected')) return undefined;
-  const { term: number, mode, holder } = latest;
+  if (latest === null) return undefined;
+  const { term: number, mode, holder, baseEpoch } = latest;
+  // A term that goes on from an epoch was won for a takeover. Nothing came after it, so the guest may
+  // never have run: one that starts anew would wipe what was to be resumed.
+  if (holder === host && mode !== 'protected' && baseEpoch === 0) return undefined;
   const who = holder === host ? 'this host, whose guest is gone' : `host ${holder}`;
   return `term ${number} (${mode}) is held by ${who}`;
 }

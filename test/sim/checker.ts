@@ -54,6 +54,7 @@ export class Checker {
   resumed(id: number, step: number, chain: number, pageSteps: readonly number[]): void {
     this.counts.takeovers += 1;
     const parent = [...this.#copies.values()].reverse().find((copy) => {
+      if (step === 0) return copy.parent === undefined && chain === 0;
       return step > copy.baseStep && copy.chains[step - copy.baseStep - 1] === chain;
     });
     if (parent === undefined) {

@@ -48,6 +48,7 @@ export class BackupAgent {
   #guest: Guest | undefined;
   /** When the primary's silence was noticed, or its wish to hand over was heard. */
   #noticedAtMs = 0;
+  #lastHeardAtMs = 0;
   readonly #resumption: Resumption;
   readonly #handover = new HandoverRequest();
   #takeoverTerm: Term = term(0);
@@ -131,6 +132,7 @@ export class BackupAgent {
         return undefined;
       case 'claim':
         await this.#session?.close();
+        this.#lastHeardAtMs = this.#parts.peer.lastHeardAtMs;
         // Not awaited: whoever greets meanwhile gets an answer.
         this.#claim().catch((error: unknown) => {
           if (!this.#ended.signal.aborted) this.#crash(error);
@@ -342,8 +344,8 @@ export class BackupAgent {
     const { emit, peer, network } = this.#parts;
     network.connect(this.#parts.inputLog?.toReplay ?? []);
     this.#parts.disks?.openToChanges();
-    const { lastHeardAtMs } = peer;
     peer.rest();
+    const lastHeardAtMs = this.#lastHeardAtMs;
     const times = { lastHeardAtMs, noticedAtMs: this.#noticedAtMs, term: this.#takeoverTerm };
     const { guest, done } = await this.#resumption.resume(times);
     this.#guest = guest;

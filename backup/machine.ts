@@ -1,3 +1,4 @@
+import { bounds } from '../shared/bounds.ts';
 import type { Epoch, SessionId } from '../shared/ids.ts';
 
 /**
@@ -33,6 +34,8 @@ export type BackupState =
       readonly peer: Peer;
       readonly stopAsked: boolean;
       readonly planned: boolean;
+      /** Attempts to resume the guest that failed: the term is ours, nobody else may. */
+      readonly failures: number;
     }
   | { readonly name: 'stopped'; readonly outcome: BackupOutcome };
 
@@ -101,7 +104,7 @@ export type BackupEffect =
   | { readonly kind: 'resume-guest' }
   /** Load the standby, before it is known whether it may run. Receiving stops. */
   | { readonly kind: 'prepare-guest' }
-  /** The prepared copy will not run: the store and a fresh standby are made ready again. */
+  /** The copy that was loaded will not run: the store and a fresh standby are made ready again. */
   | { readonly kind: 'discard-prepared' }
   | { readonly kind: 'refuse-handover'; readonly session: SessionId; readonly cause: string }
   | { readonly kind: 'finish'; readonly outcome: BackupOutcome };
@@ -194,7 +197,7 @@ function stepProtecting(
         return refuseHandover(state, event, `it holds epoch ${epoch} of session ${peer.session}`);
       }
       return {
-        state: { name: 'taking-over', peer, stopAsked: false, planned: true },
+        state: { name: 'taking-over', peer, stopAsked: false, planned: true, failures: 0 },
         effects: [{ kind: 'prepare-guest' }],
       };
     }
@@ -221,14 +224,25 @@ function stepTakingOver(
       return { state: { ...state, stopAsked: true }, effects: [] };
     case 'resumed':
       return finish({ kind: state.stopAsked ? 'released' : 'took-over' });
-    case 'takeover-failed':
-      return finish({ kind: 'takeover-failed', code: event.code });
+    case 'takeover-failed': {
+      const failures = state.failures + 1;
+      if (failures === bounds.takeoverAttemptsMax || finalCodes.has(event.code)) {
+        return finish({ kind: 'takeover-failed', code: event.code });
+      }
+      return {
+        state: { ...state, failures },
+        effects: [{ kind: 'discard-prepared' }, { kind: 'resume-guest' }],
+      };
+    }
     case 'hello':
       return refuse(state, event.peer, 'taking-over');
     default:
       return { state, effects: [] };
   }
 }
+
+/** There is nothing here that another standby could resume. */
+const finalCodes = new Set(['E_TAKEOVER_DIGEST', 'E_REPLICA_EMPTY', 'E_REPLICA_CORRUPT']);
 
 /** The guest does not go on here: the primary's next session brings this side level. */
 function undoTakeover(state: BackupState & { name: 'taking-over' }, cause: string): BackupStep {
@@ -316,7 +330,7 @@ function stoodDown(
 
 function takeOver(state: BackupState & { peer: Peer }): BackupStep {
   return {
-    state: { name: 'taking-over', peer: state.peer, stopAsked: false, planned: false },
+    state: { name: 'taking-over', peer: state.peer, stopAsked: false, planned: false, failures: 0 },
     effects: [{ kind: 'claim' }],
   };
 }

@@ -22,6 +22,7 @@ export class StandbyNetwork {
   readonly #network: GuestNetwork;
   readonly #right: { mayRun: boolean };
   #handedOn = false;
+  #replayed: Promise<void> = Promise.resolve();
 
   /** Throws as `GuestNetwork.open`: a backup that could never be reached would be none. */
   static async open(options: StandbyNetworkOptions): Promise<StandbyNetwork> {
@@ -50,7 +51,8 @@ export class StandbyNetwork {
   /**
    * The term is ours, alone: what the guest says goes out, and the network is told where it is.
    * Frames for it wait in its cable until it runs, so that this may be done before. `replay` is what
-   * it was told before and may not know: it comes before anything new.
+   * it was told before and may not know: it comes before anything new. Called again for another
+   * standby, where the first one failed with what was in its cable.
    */
   connect(replay: readonly InputFrame[]): void {
     this.#right.mayRun = true;
@@ -59,9 +61,14 @@ export class StandbyNetwork {
       this.#network.letInput(true);
       return;
     }
+    this.#network.letInput(false);
     const { clock, emit } = this.#options;
     const deliver = (card: number, frame: Uint8Array) => this.#network.deliver(card, frame);
-    replayInput(replay, deliver, clock, emit).then(() => this.#network.letInput(true));
+    const replayed = this.#replayed.then(() => replayInput(replay, deliver, clock, emit));
+    this.#replayed = replayed;
+    replayed.then(() => {
+      if (this.#replayed === replayed) this.#network.letInput(true);
+    });
   }
 
   /** The network, as it is, for the role that goes on with the guest: theirs to close. */

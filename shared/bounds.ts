@@ -58,6 +58,10 @@ export const bounds = Object.freeze({
   /** Live rounds before one pause: each takes off a good part of what the last one left. */
   liveRoundsMax: 8,
 
+  // Takeover.
+  /** Standbys that are tried, one after the other, before the backup gives up. */
+  takeoverAttemptsMax: 5,
+
   // Planned switchover.
   /** How long a backup may take to verify its RAM before it says that it is ready. */
   switchoverReadyMs: 60_000,

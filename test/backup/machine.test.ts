@@ -7,6 +7,7 @@ import {
   initialBackupState,
   stepBackup,
 } from '../../backup/machine.ts';
+import { bounds } from '../../shared/bounds.ts';
 import { epoch, sessionId } from '../../shared/ids.ts';
 
 const peer = { agent: 'a', instance: 'i', session: sessionId('00000000000000aa') };
@@ -149,6 +150,23 @@ test('an agent asked to stop in a takeover ends after the guest runs, not before
   t.is(asked.state.name, 'taking-over');
   const { state } = run([{ kind: 'claim-won' }, { kind: 'resumed', epoch: epoch(7) }], asked.state);
   t.is(state.name, 'stopped');
+});
+
+test('a guest that could not be loaded is tried again with another standby, and not for ever', (t) => {
+  const toWon: BackupEvent[] = [hello, committed, { kind: 'peer-silent' }, { kind: 'claim-won' }];
+  const failed = (code: string): BackupEvent => ({ kind: 'takeover-failed', code });
+  const again = run([...toWon, failed('E_STANDBY_REFUSED'), { kind: 'stop' }]);
+  t.deepEqual(again.kinds.slice(-2), ['discard-prepared', 'resume-guest']);
+  const { state } = run([{ kind: 'resumed', epoch: epoch(7) }], again.state);
+  t.true(state.name === 'stopped' && state.outcome.kind === 'released');
+
+  const { takeoverAttemptsMax } = bounds;
+  const often = Array.from({ length: takeoverAttemptsMax }, () => failed('E_STANDBY_GONE'));
+  t.is(run([...toWon, ...often.slice(1)]).state.name, 'taking-over');
+  const given = run([...toWon, ...often]);
+  t.is(given.kinds.filter((kind) => kind === 'resume-guest').length, takeoverAttemptsMax);
+  t.true(given.state.name === 'stopped' && given.state.outcome.kind === 'takeover-failed');
+  t.is(run([...toWon, failed('E_TAKEOVER_DIGEST')]).state.name, 'stopped', 'damaged for good');
 });
 
 test('a guest that is handed over is loaded before the claim, and given back if that fails', (t) => {

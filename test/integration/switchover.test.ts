@@ -39,7 +39,7 @@ test('a backup that is not level refuses, and nothing is paused', async (t) => {
 
 test('a standby that fails to load costs a moment: the guest goes on where it was', async (t) => {
   const bus = new MemoryBus({ seed: 33, time: 'real' });
-  const backup = await startBackup(t, bus, tmpfsFolder(t), undefined, { loadFails: true });
+  const backup = await startBackup(t, bus, tmpfsFolder(t), undefined, { loadFailures: 9 });
   const primary = startPrimary(t, bus);
   await primary.events.find('ack', ({ epoch }) => epoch >= 5);
   const from = primary.events.events.length;

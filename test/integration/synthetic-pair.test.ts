@@ -55,6 +55,28 @@ test('a guest whose primary vanished goes on from the last whole epoch, and writ
   t.true(resumed.counter > before);
 });
 
+test('a takeover whose standby fails to load is made with another one, from the same epoch', async (t) => {
+  const bus = new MemoryBus({ seed: 41, time: 'real' });
+  const backup = await startBackup(t, bus, tmpfsFolder(t), undefined, { loadFailures: 2 });
+  const primary = startPrimary(t, bus);
+  await primary.events.find('ack', ({ epoch }) => epoch >= 3);
+  primary.vanish();
+  backup.watch.fallSilent();
+  const done = await backup.events.find('takeover');
+  t.is(done.ramDigestFound, done.ramDigestExpected);
+  const codes = backup.events.events.filter((event) => event.kind === 'error');
+  t.deepEqual(
+    codes.map(({ code }) => code),
+    ['E_STANDBY_LOAD', 'E_STANDBY_LOAD'],
+  );
+  const { guest, outcome } = await backup.stop();
+  t.is(outcome.kind, 'took-over');
+  const resumed = guest as SyntheticGuest;
+  const before = resumed.counter;
+  resumed.advance(50);
+  t.true(resumed.counter > before);
+});
+
 test('a guest that dies in its checkpoint is taken over: no solo term shuts the backup out', async (t) => {
   const bus = new MemoryBus({ seed: 31, time: 'real' });
   const backup = await startBackup(t, bus, tmpfsFolder(t));

@@ -151,7 +151,7 @@ export function startPrimary(
     host: hosts.primary,
     output: options.output ?? noCable,
     inputLog: options.inputLog,
-    held: false,
+    found: 'running',
     guestPid: 0,
     discardHeldGuest: async () => {},
     settings: {
@@ -217,7 +217,7 @@ export async function startBackup(
   bus: MemoryBus,
   folder: string,
   kept?: SyntheticMemory,
-  options: { readonly loadFails?: boolean; readonly inputLog?: InputLog } = {},
+  options: { readonly loadFailures?: number; readonly inputLog?: InputLog } = {},
 ): Promise<RunningBackup> {
   const memory = kept ?? new SyntheticMemory(memoryBytes);
   const store = await ReplicaStore.open({
@@ -234,7 +234,7 @@ export async function startBackup(
   const warm = await WarmStandby.start(
     async () => {
       const standby = new SyntheticStandby(description, memory);
-      if (options.loadFails === true) standby.load = loadFails;
+      if (standbys.length < (options.loadFailures ?? 0)) standby.load = loadFails;
       standbys.push(standby);
       return Object.assign(standby, { pid: standbys.length });
     },

@@ -143,7 +143,8 @@ function openMemory(config: GuestConfig): RamFile {
 async function guestRunsHere(store: ReplicaStore, config: GuestConfig): Promise<boolean> {
   if (store.takenOver() === null) return false;
   try {
-    await (await QemuGuest.adopt(config)).detach();
+    const { guest } = await QemuGuest.adopt(config);
+    await guest.detach();
     return true;
   } catch (error) {
     if (!isUnderstudyError(error, 'E_GUEST_NOT_RUNNING')) throw error;

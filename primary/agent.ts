@@ -53,7 +53,7 @@ export class PrimaryAgent {
   constructor(parts: PrimaryParts) {
     this.#output = new DoubtedOutput({ ...parts, look: () => this.#lookForHigherTerm() });
     this.#parts = { ...parts, output: this.#output };
-    this.#guest = new WaitingGuest(parts.guest, parts.held);
+    this.#guest = new WaitingGuest(parts.guest, parts.found);
     this.#control = new ControlChannel(parts.transport, parts.guest.name, 'primary');
     this.#terms = new TermHolder({ ...parts, guest: parts.guest.name });
     this.#timer = new EpochTimer({

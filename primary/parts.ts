@@ -2,7 +2,7 @@ import type { TermClaims } from '../shared/arbiter/term-claims.ts';
 import type { AlarmClock } from '../shared/clock.ts';
 import type { BlockBytes, BlockHash, GeneralCodec } from '../shared/codec/codec-settings.ts';
 import type { PageDigester } from '../shared/codec/page-digester.ts';
-import type { Guest } from '../shared/guest/guest.ts';
+import type { FoundGuest, Guest } from '../shared/guest/guest.ts';
 import type { Epoch, SessionId } from '../shared/ids.ts';
 import type { EmitEvent } from '../shared/observe/events.ts';
 import type { Transport } from '../shared/transport/transport.ts';
@@ -40,9 +40,9 @@ export interface PrimaryParts {
   readonly backup: BackupWatch;
   /** QEMU's process, for those who read the events. */
   readonly guestPid: number;
-  /** The guest was just started and its vCPUs are held until it is known that it may run. */
-  readonly held: boolean;
-  /** Ends a held guest that may not run. */
+  /** A `new` or `paused` guest is resumed once it is known that it may run. */
+  readonly found: FoundGuest;
+  /** Ends a new guest that may not run. */
   discardHeldGuest(): Promise<void>;
 }
 

@@ -14,7 +14,7 @@ import type { Guest } from '../shared/guest/guest.ts';
 import type { GuestNetwork } from '../shared/net/guest-network.ts';
 import type { EmitEvent } from '../shared/observe/events.ts';
 import type { GuestConfig } from '../shared/qemu/guest-options.ts';
-import { QemuGuest } from '../shared/qemu/qemu-guest.ts';
+import { type AdoptedGuest, QemuGuest } from '../shared/qemu/qemu-guest.ts';
 import { UndoList } from '../shared/undo-list.ts';
 import { PrimaryAgent } from './agent.ts';
 import { chooseTracker } from './capture/choose.ts';
@@ -66,7 +66,7 @@ async function runOpened(
   const { agentId, transport, claims, host, onWarning, progress: cell } = links;
   const opened = await openGuest(toGuestConfig(config.guest), claims, host, emit, stop);
   if ('by' in opened) return { kind: 'superseded', by: opened.by, planned: false };
-  const { guest, fresh } = opened;
+  const { guest, found } = opened;
   disks?.openToChanges();
   undo.defer(() => guest.detach());
   const { tracker, why } = chooseTracker(config.tracker, guest.tracked, await scanDigester(config));
@@ -94,7 +94,7 @@ async function runOpened(
     disks: disks && {
       ...{ server: disks, frameBytes: chunkBytes, bytesPerSecond: config.flow.diskSyncRate },
     },
-    held: fresh,
+    found,
     guestPid: guest.pid,
     settings: settingsOf(config),
     openCodec: (secret) => openCodec(config, guest.memory.pageCount, chunkBytes, secret),
@@ -163,11 +163,13 @@ async function openGuest(
   host: string,
   emit: EmitEvent,
   stop: AbortSignal,
-): Promise<{ guest: QemuGuest; fresh: boolean } | { by: string }> {
+): Promise<AdoptedGuest | { by: string }> {
   try {
-    const guest = await QemuGuest.adopt(config);
-    emit({ kind: 'guest', change: 'adopted', pid: guest.pid });
-    return { guest, fresh: false };
+    const adopted = await QemuGuest.adopt(config);
+    const { pid } = adopted.guest;
+    emit({ kind: 'guest', change: 'adopted', pid });
+    if (adopted.found === 'stopped') emit({ kind: 'guest', change: 'stopped', pid });
+    return adopted;
   } catch (error) {
     if (!isUnderstudyError(error, 'E_GUEST_NOT_RUNNING')) throw error;
   }
@@ -176,7 +178,7 @@ async function openGuest(
   if (by !== undefined) return { by };
   const guest = await QemuGuest.start(config, { paused: true });
   emit({ kind: 'guest', change: 'started', pid: guest.pid });
-  return { guest, fresh: true };
+  return { guest, found: 'new' };
 }
 
 /** The guest, whose pauses are heard by what must help it to stand still. */

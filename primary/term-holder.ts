@@ -2,6 +2,7 @@ import type { ClaimOutcome, TermClaims } from '../shared/arbiter/term-claims.ts'
 import type { TermMode, TermRecord } from '../shared/arbiter/term-record.ts';
 import type { AlarmClock } from '../shared/clock.ts';
 import { UnderstudyError } from '../shared/errors.ts';
+import type { FoundGuest } from '../shared/guest/guest.ts';
 import {
   type Epoch,
   epoch,
@@ -19,8 +20,8 @@ export interface TermHolderParts {
   readonly guest: GuestName;
   readonly emit: EmitEvent;
   readonly clock: AlarmClock;
-  /** The guest was just started: it is not the one that a backup may hold an epoch of. */
-  readonly held: boolean;
+  /** A `new` guest is not the one that a backup may hold an epoch of. */
+  readonly found: FoundGuest;
 }
 
 export type TermWish =
@@ -40,7 +41,7 @@ export class TermHolder {
 
   constructor(parts: TermHolderParts) {
     this.#parts = parts;
-    this.#fresh = parts.held;
+    this.#fresh = parts.found === 'new';
   }
 
   /** The highest term of our own; 0 before there is one. */
@@ -83,7 +84,7 @@ export class TermHolder {
    * where the arbiter is away.
    */
   async leaveProtection(): Promise<boolean> {
-    if (this.#mode !== 'protected') return true;
+    if (this.#mode !== 'protected') return this.#mode !== undefined;
     const { guest, clock } = this.#parts;
     const patience = new AbortController();
     const late = new Error(`no answer within ${leaveTimeoutMs} ms`);

@@ -1,4 +1,10 @@
-import type { DirectIoMark, Guest, GuestDescription, GuestEvent } from '../shared/guest/guest.ts';
+import type {
+  DirectIoMark,
+  FoundGuest,
+  Guest,
+  GuestDescription,
+  GuestEvent,
+} from '../shared/guest/guest.ts';
 import type { GuestName } from '../shared/ids.ts';
 import type { GuestMemory } from '../shared/memory/guest-memory.ts';
 
@@ -13,11 +19,11 @@ export class WaitingGuest implements Guest {
   #isPaused: boolean;
   #hasRun: boolean;
 
-  /** `held`: it was just started, and its vCPUs wait for the right to run. */
-  constructor(guest: Guest, held: boolean) {
+  /** One that was just started, or left paused by an agent that died, waits for the right to run. */
+  constructor(guest: Guest, found: FoundGuest) {
     this.#guest = guest;
-    this.#isPaused = held;
-    this.#hasRun = !held;
+    this.#isPaused = found === 'new' || found === 'paused';
+    this.#hasRun = found !== 'new';
   }
 
   /** False for a guest that was started by us and has not been let run yet. */

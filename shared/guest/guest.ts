@@ -82,3 +82,9 @@ export interface Standby {
   /** Called if the standby's QEMU ends before it was resumed. */
   onGone(listener: (reason: string) => void): void;
 }
+
+/**
+ * How an agent finds a guest. `new`: its vCPUs never ran. `paused`: by an agent of ours that is gone.
+ * `stopped`: by an operator, or by QEMU itself, whose it is to let it run.
+ */
+export type FoundGuest = 'running' | 'new' | 'paused' | 'stopped';

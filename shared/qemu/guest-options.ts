@@ -71,6 +71,8 @@ export interface GuestPaths {
   readonly disks: string;
   readonly pidFile: string;
   readonly record: string;
+  /** See `HoldMark`. */
+  readonly holdMark: string;
   readonly lock: string;
   readonly log: string;
   readonly shimStatus: string;
@@ -92,6 +94,7 @@ export function guestPaths(config: GuestConfig): GuestPaths {
     disks: join(folder, 'disks.sock'),
     pidFile: join(folder, 'qemu.pid'),
     record: join(folder, 'guest.json'),
+    holdMark: join(folder, 'held'),
     lock: join(folder, 'lock'),
     log: join(folder, 'qemu.log'),
     shimStatus: join(folder, 'shim.status'),

@@ -2,12 +2,19 @@ import { createHash } from 'node:crypto';
 import { readFileSync, statfsSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { isUnderstudyError, UnderstudyError } from '../errors.ts';
-import type { DirectIoMark, Guest, GuestDescription, GuestEvent } from '../guest/guest.ts';
+import type {
+  DirectIoMark,
+  FoundGuest,
+  Guest,
+  GuestDescription,
+  GuestEvent,
+} from '../guest/guest.ts';
 import type { GuestName } from '../ids.ts';
 import { RamFile } from '../memory/ram-file.ts';
 import { saveBaselineStream } from './baseline.ts';
 import { DirectIoCounter } from './direct-io.ts';
 import type { GuestConfig } from './guest-options.ts';
+import { HoldMark } from './hold-mark.ts';
 import { checkDeviceState } from './migration-stream.ts';
 import type { ProcessIdentity } from './process-record.ts';
 import { checkProtectable } from './protectable.ts';
@@ -29,6 +36,16 @@ export interface TrackedMemory {
   readonly shimStatusPath: string;
 }
 
+export interface AdoptedGuest {
+  readonly guest: QemuGuest;
+  readonly found: FoundGuest;
+}
+
+interface QueriedStatus {
+  readonly running: boolean;
+  readonly status: string;
+}
+
 /** A guest in a QEMU of ours. See `Guest` for what each method promises. */
 export class QemuGuest implements Guest {
   readonly name: GuestName;
@@ -43,6 +60,7 @@ export class QemuGuest implements Guest {
   #ownResume = false;
   /** An operator, or QEMU itself, stopped the guest: it is theirs to let run again. */
   #heldByOther = false;
+  readonly #mark: HoldMark;
   #directIo: Promise<DirectIoCounter> | undefined;
 
   /**
@@ -66,12 +84,16 @@ export class QemuGuest implements Guest {
     }
   }
 
-  /** Takes over a guest that runs without an agent. Errors: those of `adoptInstance`. */
-  static async adopt(config: GuestConfig): Promise<QemuGuest> {
+  /**
+   * Takes over a guest that is there without an agent. Errors: those of `adoptInstance`. One that an
+   * agent left standing still, which died in a pause, is to be resumed with the right to run.
+   */
+  static async adopt(config: GuestConfig): Promise<AdoptedGuest> {
     const instance = await adoptInstance(config);
     try {
       await checkProtectable(instance);
-      return QemuGuest.fromInstance(instance);
+      const guest = QemuGuest.fromInstance(instance);
+      return { guest, found: await guest.#find() };
     } catch (error) {
       instance.process.detach();
       instance.lock.release();
@@ -87,6 +109,7 @@ export class QemuGuest implements Guest {
 
   private constructor(instance: QemuInstance, memory: RamFile) {
     this.#instance = instance;
+    this.#mark = HoldMark.open(instance.paths.holdMark);
     this.memory = memory;
     this.name = instance.config.name;
     this.description = instance.description;
@@ -106,6 +129,7 @@ export class QemuGuest implements Guest {
 
   async pause(): Promise<void> {
     this.#ownStop = true;
+    if (!this.#heldByOther) this.#mark.set(true);
     try {
       await this.#instance.process.execute('stop');
     } finally {
@@ -118,6 +142,7 @@ export class QemuGuest implements Guest {
     this.#ownResume = true;
     try {
       await this.#instance.process.execute('cont');
+      this.#mark.set(false);
     } finally {
       this.#ownResume = false;
     }
@@ -160,6 +185,7 @@ export class QemuGuest implements Guest {
   async detach(): Promise<void> {
     this.#listeners.clear();
     this.#instance.process.detach();
+    this.#mark.close();
     this.memory.close();
     this.#instance.lock.release();
   }
@@ -167,6 +193,17 @@ export class QemuGuest implements Guest {
   /** Ends QEMU at once, without a word to the guest. `detach` afterwards all the same. */
   async terminate(): Promise<void> {
     await this.#instance.process.kill();
+  }
+
+  async #find(): Promise<FoundGuest> {
+    const { running, status } = await this.#instance.process.execute<QueriedStatus>('query-status');
+    if (running) {
+      this.#mark.set(false);
+      return 'running';
+    }
+    if (this.#mark.isSet) return status === 'prelaunch' ? 'new' : 'paused';
+    this.#heldByOther = true;
+    return 'stopped';
   }
 
   #onQmpEvent(event: QmpEvent): void {

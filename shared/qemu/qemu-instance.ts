@@ -13,6 +13,7 @@ import {
   type GuestPaths,
   guestPaths,
 } from './guest-options.ts';
+import { HoldMark } from './hold-mark.ts';
 import { launchQemu } from './launch.ts';
 import {
   isRunning,
@@ -57,6 +58,7 @@ export async function startInstance(
     const { accelerator } = await chooseAccelerator(asked, config.memoryFolder, config.qemu);
     const ram = role === 'guest' ? RamFile.create : RamFile.open;
     ram(paths.ram, config.memoryBytes).close();
+    HoldMark.make(paths.holdMark, true);
     const described = {
       memoryBytes: config.memoryBytes,
       vcpus: config.vcpus,

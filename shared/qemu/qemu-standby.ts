@@ -5,6 +5,7 @@ import { UnderstudyError } from '../errors.ts';
 import type { Guest, GuestDescription, Standby } from '../guest/guest.ts';
 import { setMigrationOptions } from './baseline.ts';
 import type { GuestConfig } from './guest-options.ts';
+import { HoldMark } from './hold-mark.ts';
 import { spliceStream } from './migration-stream.ts';
 import { writeRecord } from './process-record.ts';
 import { checkProtectable } from './protectable.ts';
@@ -73,6 +74,7 @@ export class QemuStandby implements Standby {
     // Before it runs: an agent that dies here must not leave a guest that looks like a standby.
     writeRecord(paths.record, { ...process.identity, role: 'guest', description });
     await process.execute('cont');
+    HoldMark.make(paths.holdMark, false);
     return QemuGuest.fromInstance(this.#instance);
   }
 

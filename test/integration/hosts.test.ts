@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import test from 'ava';
@@ -122,6 +122,28 @@ test.serial('an agent that is killed finds its guest again, and nobody takes ove
   t.is(await again.ended(), 'ended with status 0');
   t.true(isAlive(pid), 'the guest of a stopped primary keeps running');
   await backup.find('state', ({ to }) => to === 'waiting');
+});
+
+test.serial('an agent that is killed in a pause leaves no guest standing still', async (t) => {
+  const hosts = await startHosts(t);
+  const primary = hosts.start('primary');
+  await primary.find('state', ({ to }) => to === 'joining');
+  const ram = openRam(hosts.primaryRam);
+  const runs = async (from: number) => {
+    const deadline = performance.now() + 30_000;
+    while (readCounter(ram) <= from && performance.now() < deadline) await sleep(20);
+    return readCounter(ram) > from;
+  };
+  t.true(await runs(0));
+  primary.process.kill('SIGKILL');
+  await primary.ended();
+  // As between the `stop` and the `cont` of a checkpoint.
+  await operate(side(hosts, 'a'), 'stop');
+  writeFileSync(join(side(hosts, 'a'), 'held'), '1');
+  const count = readCounter(ram);
+  const again = hosts.start('primary');
+  await again.find('guest', ({ change }) => change === 'adopted');
+  t.true(await runs(count), 'without a backup, too');
 });
 
 test.serial('QEMU that dies alone is taken over, and the primary says why it ends', async (t) => {

@@ -198,7 +198,7 @@ export class AgentProcess {
           progress: links.progressOf(),
           backup: watch,
           guestPid: 0,
-          held: fresh,
+          found: fresh ? 'new' : 'running',
           discardHeldGuest: () => guest.terminate(),
         },
         host,

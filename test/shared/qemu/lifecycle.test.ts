@@ -55,7 +55,8 @@ test('a guest outlives its killed agent, and the next agent adopts it', async (t
   const other = { ...lab.config, vcpus: 2 };
   await refusal(t, QemuGuest.adopt(other), 'E_GUEST_MISMATCH');
 
-  const guest = await QemuGuest.adopt(lab.config);
+  const { guest, found } = await QemuGuest.adopt(lab.config);
+  t.is(found, 'running');
   t.is(guest.pid, pid);
   const count = readCounter(guest.memory);
   await waitForCount(guest.memory, count + 100);
@@ -64,7 +65,7 @@ test('a guest outlives its killed agent, and the next agent adopts it', async (t
   await guest.resume();
   await guest.detach();
   t.true(isRunning(identify(pid)!), 'letting go does not end it');
-  const again = await QemuGuest.adopt(lab.config);
+  const { guest: again } = await QemuGuest.adopt(lab.config);
   await again.terminate();
   t.is(identify(pid), undefined);
   await again.detach();
@@ -86,6 +87,39 @@ test('a record of a process that ended, or whose pid is another’s now, is not 
   writeFileSync(record, JSON.stringify({ ...kept, pid: process.pid }));
   const second = await started(t, lab.config);
   await waitForCount(second.memory, 10);
+});
+
+test('who finds a guest that stands still knows whose it is to let it run', async (t) => {
+  const lab = newLab(t);
+  const first = await QemuGuest.start(lab.config, { paused: true });
+  await first.detach();
+  const fresh = await QemuGuest.adopt(lab.config);
+  t.is(fresh.found, 'new');
+  await fresh.guest.resume();
+  // An agent that is killed between `stop` and `cont` lets go in the same state.
+  await fresh.guest.pause();
+  await fresh.guest.detach();
+  const left = await QemuGuest.adopt(lab.config);
+  t.is(left.found, 'paused');
+  await left.guest.resume();
+  const operator = await QmpClient.connect({ path: guestPaths(lab.config).operatorMonitor });
+  t.teardown(() => operator.close());
+  const told = new Promise((resolve) => left.guest.onEvent(({ kind }) => resolve(kind)));
+  await operator.execute('stop');
+  t.is(await told, 'stopped');
+  // A checkpoint of a guest that its operator stopped changes nothing of that.
+  await left.guest.pause();
+  await left.guest.resume();
+  t.false(await left.guest.isRunning());
+  await left.guest.detach();
+  const stopped = await QemuGuest.adopt(lab.config);
+  t.is(stopped.found, 'stopped');
+  await stopped.guest.pause();
+  await stopped.guest.resume();
+  t.false(await stopped.guest.isRunning(), 'it stays stopped until its operator lets it run');
+  await operator.execute('cont');
+  t.true(await stopped.guest.isRunning());
+  await stopped.guest.detach();
 });
 
 test('what others do to the guest is told, what this agent does is not', async (t) => {

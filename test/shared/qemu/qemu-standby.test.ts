@@ -92,7 +92,8 @@ test('a later epoch goes on from a baseline in a standby, which touches no RAM b
   await resumed.detach();
   const error = await t.throwsAsync(QemuStandby.start(from.lab.peer));
   t.true(isUnderstudyError(error, 'E_GUEST_RUNNING'), String(error));
-  const adopted = await QemuGuest.adopt(from.lab.peer);
+  const { guest: adopted, found } = await QemuGuest.adopt(from.lab.peer);
+  t.is(found, 'running');
   t.true(await adopted.isRunning());
   await adopted.terminate();
   await adopted.detach();

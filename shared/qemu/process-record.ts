@@ -1,4 +1,4 @@
-import { readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { systemCode, UnderstudyError } from '../errors.ts';
 import type { GuestDescription } from '../guest/guest.ts';
 
@@ -71,8 +71,17 @@ function runningSince(pid: number): number | undefined {
   }
   // The name, in parentheses, may hold anything; field 3 (the state) comes after it.
   const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
-  const ended = fields[0] === 'Z' || fields[0] === 'X';
+  const ended = (fields[0] === 'Z' || fields[0] === 'X') && !hasThreads(pid);
   return ended ? undefined : Number(fields[19]);
+}
+
+/** The first thread of a killed process ends before others that still hold its files and locks. */
+function hasThreads(pid: number): boolean {
+  try {
+    return readdirSync(`/proc/${pid}/task`).length > 1;
+  } catch {
+    return false;
+  }
 }
 
 function parseRecord(text: string): ProcessRecord | undefined {

@@ -43,7 +43,9 @@ export class Checker {
 
   /** A copy took a step and wrote these pages. */
   stepped(id: number, step: number, chain: number, pages: readonly number[]): void {
-    const copy = this.#copies.get(id)!;
+    const copy = this.#copies.get(id);
+    // Of a guest that was lost, and booted anew since: it woke, and nobody may hear of it.
+    if (copy === undefined) return;
     const at = step - copy.baseStep - 1;
     if (at !== copy.chains.length) this.#fail(`copy ${id} made step ${step} out of turn`);
     copy.chains[at] = chain;

@@ -112,7 +112,10 @@ export const commands: readonly Command[] = [
       guest: { value: 'FILE', what: 'configuration file with a guest of your own' },
       json: { what: 'print the result as one JSON object, and nothing else, on standard output' },
       report: { value: 'DIR', what: 'folder for the report' },
-      duration: { value: 'S', what: 'for how many seconds `random` goes on (default: 60)' },
+      duration: {
+        value: 'S',
+        what: 'for how many seconds `random`, `steady`, `latency` go on (default: 60)',
+      },
       seed: { value: 'N', what: 'repeat what an earlier drill drew; it prints its seed' },
     },
     details: [

@@ -88,9 +88,7 @@ export const faults = {
       const sinceMs = monotonicClock.nowMs();
       await lab.network.cut(standby, 'nats');
       await until(lab, context, 'the primary to go on alone', () =>
-        lab
-          .events(runner)
-          .some((event) => event.kind === 'term' && event.mode === 'solo' && event.atMs > sinceMs),
+        isSoloSince(lab, runner, sinceMs),
       );
       await sleep(holdMs, undefined, { signal: context.signal });
       await lab.network.mend(standby, 'nats');
@@ -157,6 +155,12 @@ export async function untilProtected(lab: Lab, context: DrillContext): Promise<v
   );
 }
 
+/** The host took the record, after `sinceMs`, to run the guest without a backup. */
+export const isSoloSince = (lab: Lab, host: HostName, sinceMs: number): boolean =>
+  lab
+    .events(host)
+    .some((event) => event.kind === 'term' && event.mode === 'solo' && event.atMs > sinceMs);
+
 /** Does harm, and waits until the other host has taken the guest over. */
 async function takenOver(
   lab: NetworkedLab,
@@ -204,7 +208,7 @@ function nothingReplayed(lab: Lab, before: HostName): Check {
   };
 }
 
-async function until(
+export async function until(
   lab: Lab,
   context: DrillContext,
   what: string,
@@ -228,7 +232,8 @@ function guestPidOn(lab: Lab, host: HostName): number {
   return here.pid as number;
 }
 
-function noTakeover(lab: Lab, turnsBefore: number, why: string): Check {
+/** `turnsBefore`: the hosts that had been to run the guest before nobody was to take over. */
+export function noTakeover(lab: Lab, turnsBefore: number, why: string): Check {
   const count = holdersOf(lab).length - turnsBefore;
   return {
     name: 'no-needless-takeover',

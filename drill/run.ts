@@ -27,7 +27,7 @@ export interface DrillOptions {
   /** Where the report goes; absent: below $XDG_STATE_HOME or ~/.local/state. */
   readonly reportFolder?: string | undefined;
   readonly seed?: number | undefined;
-  /** For how long `random` goes on; absent: a minute. */
+  /** For how long `random`, `steady` and `latency` go on; absent: a minute. */
   readonly durationMs?: number | undefined;
   readonly output?: Output | undefined;
 }

@@ -3,6 +3,7 @@ import type { Lab } from './lab.ts';
 import { faulty, randomFaults } from './scenarios/faulty.ts';
 import { killBackup } from './scenarios/kill-backup.ts';
 import { killHost } from './scenarios/kill-host.ts';
+import { latency, steady } from './scenarios/unharmed.ts';
 import type { DrillContext, Findings } from './steps.ts';
 
 export interface Scenario {
@@ -52,6 +53,18 @@ export const scenarios: Readonly<Record<string, Scenario>> = {
   return: {
     summary: 'the host dies and returns, three times, back and forth',
     run: faulty('kill-host', 'kill-host', 'kill-host'),
+    servers: 1,
+    needsNetwork: true,
+  },
+  steady: {
+    summary: 'nothing is done, for --duration seconds, while every core is wanted by a neighbour',
+    run: steady,
+    servers: 3,
+    needsNetwork: true,
+  },
+  latency: {
+    summary: 'a client of the guest, protected and then alone, for --duration seconds each',
+    run: latency,
     servers: 1,
     needsNetwork: true,
   },

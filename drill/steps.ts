@@ -6,7 +6,7 @@ import type { TimedEvent } from '../shared/observe/events.ts';
 import type { Random } from '../shared/random.ts';
 import { formatBytes, formatCount, formatMs } from './amounts.ts';
 import type { Check } from './check.ts';
-import type { Testimony, Witness } from './checkers/witness.ts';
+import type { Stretch, Testimony, Witness } from './checkers/witness.ts';
 import { stepError } from './drill-error.ts';
 import { checkEpoch, checkRam, findCheckpoint } from './judge.ts';
 import { isStartedGuest, type Lab } from './lab.ts';
@@ -63,9 +63,14 @@ export async function startProtected(lab: Lab, context: DrillContext): Promise<v
 
 /** The guest works, protected, for `workMs` and a part of it that is drawn. */
 export async function work(lab: Lab, context: DrillContext): Promise<void> {
-  const { config, random, progress, signal } = context;
-  const { workMs } = config.drill;
-  const endAtMs = performance.now() + workMs * (1 + random.unit() / 4);
+  const { config, random } = context;
+  await workFor(lab, context, config.drill.workMs * (1 + random.unit() / 4));
+}
+
+/** Throws `E_DRILL_STEP` where protection broke although nothing was done to anybody. */
+export async function workFor(lab: Lab, context: DrillContext, ms: number): Promise<void> {
+  const { progress, signal } = context;
+  const endAtMs = performance.now() + ms;
   const from = lab.primary.tail.events.length;
   while (performance.now() < endAtMs) {
     signal.throwIfAborted();
@@ -131,9 +136,10 @@ export async function examine(
   witness: Witness,
   checkpoint: EventOf<'epoch'> | undefined,
   signal: AbortSignal,
+  stretches?: readonly Stretch[],
 ): Promise<Testimony> {
   try {
-    return await witness.examine(checkpoint);
+    return await witness.examine(checkpoint, stretches);
   } catch (error) {
     if (signal.aborted || !isUnderstudyError(error)) throw error;
     return {

@@ -51,6 +51,12 @@ function summariseClient(client: ClientFindings, progress: Progress): void {
     `gap       ${formatMs(client.faultGapMs)} at the last fault, longest ` +
       `${formatMs(client.longestGapMs)}; of the download ${formatMs(client.downloadGapMs)}`,
   );
+  for (const { stretch, answers, p50Ms, p99Ms, maxMs } of client.latency) {
+    progress.line(
+      `answers   ${stretch}: ${formatCount(answers)}, median ${formatMs(p50Ms)}, ` +
+        `99 % ${formatMs(p99Ms)}, longest ${formatMs(maxMs)}`,
+    );
+  }
   progress.line(
     `frames    ${formatCount(framesSeen)} seen at the switch, ` +
       `${framesFromTwoCopies} from two copies`,

@@ -8,9 +8,10 @@ import { type FrameVerdict, FrameWatch, judgeFrames } from '../network/frame-wat
 import { guestAddress, type LabNetwork } from '../network/lab-network.ts';
 import type { RunFolder } from '../run-folder.ts';
 import { type GuestIdentity, lifeChecks } from './guest-identity.ts';
-import type { Testimony, Witness } from './witness.ts';
+import type { Stretch, Testimony, Witness } from './witness.ts';
 
 const pollMs = 20;
+const wholeDrill: Stretch = { name: 'all', fromMs: 0, toMs: Number.MAX_VALUE };
 
 export interface NetworkWitnessOptions {
   readonly network: LabNetwork;
@@ -55,12 +56,12 @@ export class NetworkWitness implements Witness {
     this.#faultAtMs = monotonicClock.nowMs();
   }
 
-  async examine(): Promise<Testimony> {
+  async examine(_pause: unknown, stretches?: readonly Stretch[]): Promise<Testimony> {
     const { watchMs, signal } = this.#options;
     const client = this.#started();
     await this.#waitForAnswer(monotonicClock.nowMs());
     await sleep(watchMs, undefined, { signal });
-    const report = await client.finish(guestAddress);
+    const report = await client.finish(guestAddress, stretches ?? [wholeDrill]);
     const seen = (await this.#watch?.finish()) ?? [];
     const turns = this.#options.turns();
     const frames = judgeFrames(seen, turns, Date.now() - monotonicClock.nowMs());
@@ -84,6 +85,7 @@ export class NetworkWitness implements Witness {
         framesFromTwoCopies: frames.fromTwoCopies,
         longestGapMs: gaps[0] === undefined ? null : gaps[0].toMs - gaps[0].fromMs,
         faultGapMs: faultGap === undefined ? null : faultGap.toMs - faultGap.fromMs,
+        latency: report.latency,
         downloadedBytes: report.downloadedBytes,
         downloadGapMs: report.downloadGapMs,
       },

@@ -1,3 +1,6 @@
+import { quantile } from '../measure.ts';
+import type { Latency, Stretch } from './witness.ts';
+
 /**
  * What a client did to the store, as the client saw it. Write `n` (from 1) is one transaction:
  * it sets slot `n % slotCount` to `n` and counts itself, so the store's state after any prefix
@@ -49,6 +52,20 @@ export class SequenceHistory {
     }
     return 0;
   }
+}
+
+/** Distribution of the times from sending to acknowledgement, of writes sent in the stretch. */
+export function latencyOf(history: SequenceHistory, { name, fromMs, toMs }: Stretch): Latency {
+  const times = history.sentAtMs.flatMap((sentAtMs, index) => {
+    const ackedAtMs = history.ackedAtMs[index]!;
+    const isCounted = sentAtMs >= fromMs && sentAtMs < toMs && !Number.isNaN(ackedAtMs);
+    return isCounted ? [ackedAtMs - sentAtMs] : [];
+  });
+  return {
+    ...{ stretch: name, answers: times.length },
+    ...{ p50Ms: quantile(times, 0.5), p90Ms: quantile(times, 0.9) },
+    ...{ p99Ms: quantile(times, 0.99), maxMs: quantile(times, 1) },
+  };
 }
 
 /** A time in which no answer came to a client that asked all the while. */

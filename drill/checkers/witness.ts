@@ -10,10 +10,31 @@ export interface Witness {
   begin(): Promise<void>;
   /** Throws `E_DRILL_STEP` if the guest was not as it should be up to now. */
   beforeFault(): Promise<void>;
-  /** Looks at the guest that goes on. `pause` is that of the checkpoint it goes on from. */
-  examine(pause: ResumedPause | undefined): Promise<Testimony>;
+  /**
+   * Looks at the guest that goes on. `pause` is that of the checkpoint it goes on from; latencies
+   * are told apart by `stretches`, if there are any.
+   */
+  examine(pause: ResumedPause | undefined, stretches?: readonly Stretch[]): Promise<Testimony>;
   /** Stops what it does to the guest. May be called at any time, more than once. */
   end(): Promise<void>;
+}
+
+/** A part of a drill; instants on this machine's monotonic clock. */
+export interface Stretch {
+  /** Stable, for scripts. */
+  readonly name: string;
+  readonly fromMs: number;
+  readonly toMs: number;
+}
+
+/** From a request to its answer, as the client saw it. */
+export interface Latency {
+  readonly stretch: string;
+  readonly answers: number;
+  readonly p50Ms: number | null;
+  readonly p90Ms: number | null;
+  readonly p99Ms: number | null;
+  readonly maxMs: number | null;
 }
 
 export interface Testimony {
@@ -39,6 +60,8 @@ export interface ClientFindings {
   /** Longest time without an answer while it asked: of the whole drill, and since the fault. */
   readonly longestGapMs: number | null;
   readonly faultGapMs: number | null;
+  /** Of each stretch that the scenario told apart; without any, of the whole drill. */
+  readonly latency: readonly Latency[];
   readonly downloadedBytes: number;
   readonly downloadGapMs: number;
 }

@@ -3,6 +3,7 @@ import { fileURLToPath } from 'node:url';
 import type { GuestIdentity } from '../checkers/guest-identity.ts';
 import type { SequenceVerdict } from '../checkers/sequence-check.ts';
 import type { Gap } from '../checkers/sequence-history.ts';
+import type { Latency, Stretch } from '../checkers/witness.ts';
 import { stepError } from '../drill-error.ts';
 import type { Namespace } from '../network/namespace.ts';
 
@@ -13,7 +14,12 @@ export type ClientCommand =
   | { readonly kind: 'begin'; readonly host: string; readonly deadlineMs: number }
   | { readonly kind: 'look' }
   /** Stop, and look at what the guest holds. */
-  | { readonly kind: 'finish'; readonly host: string };
+  | {
+      readonly kind: 'finish';
+      readonly host: string;
+      /** Parts of the past by which latencies are told apart. */
+      readonly stretches: readonly Stretch[];
+    };
 
 export interface ClientStart {
   readonly identity: GuestIdentity;
@@ -37,6 +43,7 @@ export interface ClientReport extends ClientView {
   readonly verdict: SequenceVerdict;
   /** The longest times without an answer, the longest first. */
   readonly gaps: readonly Gap[];
+  readonly latency: readonly Latency[];
   readonly downloadGapMs: number;
   /** The guest's counter as the last answer had it, and the guest at the end, twice. */
   readonly counterSeen: number;
@@ -74,8 +81,8 @@ export class ClientProcess {
     return (await this.#ask({ kind: 'look' })) as ClientView;
   }
 
-  async finish(host: string): Promise<ClientReport> {
-    return (await this.#ask({ kind: 'finish', host })) as ClientReport;
+  async finish(host: string, stretches: readonly Stretch[]): Promise<ClientReport> {
+    return (await this.#ask({ kind: 'finish', host, stretches })) as ClientReport;
   }
 
   kill(): void {

@@ -6,7 +6,7 @@ import {
   waitForIdentity,
 } from '../checkers/guest-identity.ts';
 import { checkSequence, readFoundWrites } from '../checkers/sequence-check.ts';
-import { longestGaps } from '../checkers/sequence-history.ts';
+import { latencyOf, longestGaps } from '../checkers/sequence-history.ts';
 import { SequenceWriter } from '../checkers/sequence-writer.ts';
 import { connectStore, withDeadline } from '../checkers/store-connection.ts';
 import type { ClientCommand, ClientReport, ClientStart, ClientView } from './client-process.ts';
@@ -90,6 +90,7 @@ async function finish(command: ClientCommand & { kind: 'finish' }): Promise<Clie
     ...{ unanswered, sent: history.sent, found: found.count, counterSeen, identity, last },
     verdict: checkSequence(history, end, found),
     gaps: longestGaps(history, gapCount),
+    latency: command.stretches.map((stretch) => latencyOf(history, stretch)),
     downloadGapMs: downloaded.longestGapMs,
   };
 }

@@ -3,6 +3,7 @@ import { closeSync, openSync, readFileSync } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { serverPriority } from '../../shared/transport/server-priority.ts';
 import { stepError } from '../drill-error.ts';
 import type { LabNetwork } from './lab-network.ts';
 
@@ -38,9 +39,10 @@ export class NatsServers {
     const config = join(this.#folder, `nats-${index}.conf`);
     await writeFile(config, this.#configOf(index));
     const log = openSync(this.#logOf(index), 'a');
-    const [program, ...args] = [...namespace.enter, 'nats-server', '-c', config];
-    const command = ['--pdeathsig', 'KILL', '--', program!, ...args];
-    this.#children[index] = spawn('setpriv', command, { stdio: ['ignore', log, log] });
+    const command = [...namespace.enter, ...serverPriority(), 'nats-server', '-c', config];
+    this.#children[index] = spawn('setpriv', ['--pdeathsig', 'KILL', '--', ...command], {
+      stdio: ['ignore', log, log],
+    });
     this.#children[index].on('error', () => {});
     closeSync(log);
   }

@@ -144,6 +144,20 @@ export function openInterfaceSocket(): number {
   return check('socket', calls().socket(familyIpv4, datagram | socketCloseOnExec, 0));
 }
 
+/**
+ * The calling thread runs before every ordinary one from now on (SCHED_RR; 1 is the least urgent),
+ * whatever session or group they are in, which niceness does not do where sessions are grouped
+ * (`kernel.sched_autogroup_enabled`). Threads and processes that it makes are ordinary ones again.
+ * Throws `EPERM` without the right to, or where the group has no real-time budget.
+ */
+export function runRealtime(priority: number): void {
+  const parameter = Int32Array.of(priority);
+  const bytes = new Uint8Array(parameter.buffer);
+  check('sched_setscheduler', calls().sched_setscheduler(0, roundRobin | resetOnFork, bytes));
+}
+
+const roundRobin = 2;
+const resetOnFork = 0x4000_0000;
 const pollEntryBytes = 8;
 const pollIn = 1;
 /** POLLERR, POLLHUP, POLLNVAL. */
@@ -217,6 +231,7 @@ interface Calls {
   preadv2(fd: number, vector: Uint8Array, count: number, offset: number, flags: number): number;
   eventfd(initial: number, flags: number): number;
   socket(family: number, type: number, protocol: number): number;
+  sched_setscheduler(thread: number, policy: number, parameter: Uint8Array): number;
 }
 
 let loaded: Calls | undefined;
@@ -237,6 +252,7 @@ function calls(): Calls {
     preadv2: library.func('int64_t preadv2(int, void *, int, int64_t, int)'),
     eventfd: library.func('int eventfd(unsigned int, int)'),
     socket: library.func('int socket(int, int, int)'),
+    sched_setscheduler: library.func('int sched_setscheduler(int, int, void *)'),
   };
   loaded = functions as unknown as Calls;
   return loaded;

@@ -6,6 +6,7 @@ import { delimiter, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { bounds } from '../bounds.ts';
 import { UnderstudyError } from '../errors.ts';
+import { serverPriority } from './server-priority.ts';
 import { lockStore, type StoreLock } from './store-lock.ts';
 
 export interface EmbeddedServerOptions {
@@ -94,9 +95,7 @@ class Running {
     this.#lock = lockStore(this.folder);
     const config = join(this.folder, 'nats-server.conf');
     writeFileSync(config, configOf(this.folder, host, options));
-    // All sides of a lab share its cores: whoever carries the heartbeats comes first. Without the
-    // right to do so `nice` says so and goes on.
-    const command = ['nice', '-n', '-10', program, '-c', config];
+    const command = [...serverPriority(), program, '-c', config];
     this.#child = spawn('setpriv', ['--pdeathsig', 'TERM', '--', ...command], {
       stdio: ['ignore', 'pipe', 'pipe'],
       env: { ...process.env, GOGC: '400', GOMEMLIMIT: '512MiB' },

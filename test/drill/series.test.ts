@@ -7,6 +7,7 @@ const client = {
     connectionsBroken: 0,
     framesSeen: 50,
     longestGapMs: 900,
+    latency: [],
     downloadedBytes: 1,
     downloadGapMs: 1,
   },

@@ -1,5 +1,9 @@
 import test from 'ava';
-import { longestGaps, SequenceHistory } from '../../../drill/checkers/sequence-history.ts';
+import {
+  latencyOf,
+  longestGaps,
+  SequenceHistory,
+} from '../../../drill/checkers/sequence-history.ts';
 
 test('gaps are between answers, the longest first; a write without one is no answer', (t) => {
   const history = new SequenceHistory(10);
@@ -17,4 +21,24 @@ test('gaps are between answers, the longest first; a write without one is no ans
     { fromMs: 400, toMs: 450 },
   ]);
   t.deepEqual(longestGaps(new SequenceHistory(10), 2), []);
+});
+
+test('a stretch has the latencies of the writes sent in it, and of no others', (t) => {
+  const history = new SequenceHistory(10);
+  for (let n = 0; n < 6; n++) history.send(n * 10);
+  // The third is never answered; the fifth is answered after the stretch has ended.
+  for (const [write, tookMs] of [
+    [1, 500],
+    [2, 3],
+    [4, 5],
+    [5, 900],
+    [6, 700],
+  ] as const) {
+    history.acknowledge(write, (write - 1) * 10 + tookMs, 0);
+  }
+  t.deepEqual(latencyOf(history, { name: 'middle', fromMs: 10, toMs: 50 }), {
+    ...{ stretch: 'middle', answers: 3, p50Ms: 5, p90Ms: 900, p99Ms: 900, maxMs: 900 },
+  });
+  const none = latencyOf(history, { name: 'none', fromMs: 60, toMs: 70 });
+  t.deepEqual([none.answers, none.p50Ms], [0, null]);
 });

@@ -2,7 +2,7 @@
 // A page's block hashes (its "row") lie side by side; the page digest is the hash of its row, and
 // the RAM digest the sum over all pages of mix(page digest, page number), modulo 2^64: a changed
 // page changes the sum by a difference, so it costs nothing to keep.
-import { SECRET, xxh3Of128, xxh3Of64, xxh3OfLong } from './xxh3';
+import { hashRowOf64, xxh3Of128, xxh3OfLong } from './xxh3';
 import { xxh64Of } from './xxh64';
 
 export const PAGE_BYTES: usize = 4096;
@@ -45,19 +45,36 @@ export function mix(digest: u64, page: u32): u64 {
   return x ^ (x >> 32);
 }
 
+/** The new row of a page of 64 blocks, before it is compared with the stored one. */
+const NEW_ROW: usize = memory.data(512, 16);
+
 function identify64(page: usize, row: usize): u64 {
-  const s0 = v128.load(SECRET);
-  const s1 = v128.load(SECRET, 16);
-  const s2 = v128.load(SECRET, 32);
-  const s3 = v128.load(SECRET, 48);
-  let changed: u64 = 0;
-  for (let block: usize = 0; block < 64; block++) {
-    const hash = xxh3Of64(page + (block << 6), s0, s1, s2, s3);
-    const at = row + (block << 3);
-    changed |= ((hash != load<u64>(at)) as u64) << (block as u64);
-    store<u64>(at, hash);
+  hashRowOf64(page, NEW_ROW, 64);
+  let equal: u64 = 0;
+  for (let i: usize = 0; i < 64; i += 16) {
+    const from = NEW_ROW + (i << 3);
+    const to = row + (i << 3);
+    const a = equalFour(from, to);
+    const b = equalFour(from + 32, to + 32);
+    const c = equalFour(from + 64, to + 64);
+    const d = equalFour(from + 96, to + 96);
+    const all = i8x16.narrow_i16x8_s(i16x8.narrow_i32x4_s(a, b), i16x8.narrow_i32x4_s(c, d));
+    equal |= (i8x16.bitmask(all) as u64) << (i as u64);
   }
-  return changed;
+  return ~equal;
+}
+
+/** Moves four hashes to `to`; all bits of a 32-bit lane say that one was there before. */
+// @ts-ignore: decorator
+@inline
+function equalFour(from: usize, to: usize): v128 {
+  const first = v128.load(from);
+  const second = v128.load(from, 16);
+  const a = i64x2.eq(first, v128.load(to));
+  const b = i64x2.eq(second, v128.load(to, 16));
+  v128.store(to, first);
+  v128.store(to, second, 16);
+  return v128.shuffle<i32>(a, b, 0, 2, 4, 6);
 }
 
 function identify128(page: usize, row: usize): u64 {

@@ -67,6 +67,31 @@ test('XXH3 equals another implementation on random blocks, for many secrets', as
   }
 });
 
+test('XXH3 of a batch equals another implementation where products are extreme', async (t) => {
+  const random = new Random(13);
+  const { kernels, source, input, packed, restored } = await createFixture();
+  const secret = new Uint32Array(defaultSecret.slice(0, 64).buffer);
+  // What the secret turns into products of these: nothing, all ones, a lowest and a highest bit.
+  const halves = [0, 0xffffffff, 1, 0x80000000];
+  // A block's vectors in the order in which the secret's are applied to them.
+  const placeOf = [0, 12, 4, 8];
+  const words = new Uint32Array(input.buffer, input.byteOffset, 1024);
+  for (let round = 0; round < 4; round++) {
+    for (let i = 0; i < words.length; i += 16) {
+      for (let j = 0; j < 16; j++) {
+        const at = placeOf.indexOf(j & 12) * 4 + (j & 3);
+        words[i + j] = secret[at]! ^ halves[random.below(round === 0 ? 2 : 4)]!;
+      }
+    }
+    kernels.run.identifyPages(source, packed, 1, restored);
+    const row = new BigUint64Array(kernels.memory.buffer, packed, 64);
+    for (let block = 0; block < 64; block++) {
+      const expected = await xxhash3(input.slice(block * 64, block * 64 + 64));
+      t.is(row[block], BigInt(`0x${expected}`));
+    }
+  }
+});
+
 test('XXH64 equals two other implementations on random blocks', async (t) => {
   const random = new Random(12);
   const { kernels, source, input } = await createFixture();

@@ -224,7 +224,7 @@ export async function until(
   }
 }
 
-function guestPidOn(lab: Lab, host: HostName): number {
+export function guestPidOn(lab: Lab, host: HostName): number {
   const here = lab
     .events(host)
     .findLast((event) => event.kind === 'takeover' || isStartedGuest(event));

@@ -7,23 +7,11 @@ import {
   type LabConfig,
   type PrimaryConfig,
 } from '../shared/config/schema.ts';
-import { UnderstudyError } from '../shared/errors.ts';
 import type { LabGuest } from './lab-guest/build.ts';
 import { clientAddress, guestAddress, guestMac, hostBridge } from './network/lab-network.ts';
 
-/**
- * Any role's file serves a drill: what it does not say is as by default. Throws `E_DRILL_DISKS`
- * where a disk is replicated: both hosts of a drill would have the one image, and it is a real one.
- */
+/** Any role's file serves a drill: what it does not say is as by default. */
 export function toLabConfig(config: AnyConfig): LabConfig {
-  const replicated = config.guest.disks.find(({ replicate }) => replicate);
-  if (replicated !== undefined) {
-    const message = `a drill has no replicated disks yet: ${replicated.path}`;
-    throw new UnderstudyError('E_DRILL_DISKS', message, {
-      hint: 'Rehearse with a copy of the file whose disks are not replicated, or have none.',
-      fields: { path: replicated.path },
-    });
-  }
   const base = defaults('lab', config.guest.name);
   const { verify, role: _role, ...sections } = config;
   const known = Object.entries(sections).filter(([name]) => Object.hasOwn(base, name));
@@ -37,8 +25,9 @@ export const wantsLabGuest = (config: LabConfig) =>
 export const storePort = 6379;
 
 /**
- * The guest section with the lab guest in it: its kernel, a mild load of keys and values, and a
- * way to its store. `load` is a list of the words that lab-guest/init.sh explains.
+ * The guest section with the lab guest in it: its kernel, a mild load of keys and values, its data
+ * disk if it is to have one, and a way to its store. `load` is a list of the words that
+ * lab-guest/init.sh explains.
  */
 export function withLabGuest(config: LabConfig, labGuest: LabGuest, load: string): LabConfig {
   const { kernel, initrd, append } = labGuest;
@@ -47,9 +36,20 @@ export function withLabGuest(config: LabConfig, labGuest: LabGuest, load: string
   // The host's port is chosen for each run.
   const store = { hostPort: 1, guestPort: storePort };
   const networks = [{ ...first, hostForward: [...forwards, store] }, ...others];
-  const guest = { ...config.guest, kernel, initrd, append: `${append} ${load}`, networks };
-  return { ...config, guest };
+  const hasDisk = config.drill.dataDisk !== null;
+  const words = hasDisk ? `${load} lab.disk=/dev/vda` : load;
+  const disks = hasDisk ? [dataDisk] : [];
+  const guest = { ...config.guest, kernel, initrd, disks, networks };
+  return { ...config, guest: { ...guest, append: `${append} ${words}` } };
 }
+
+/** Made for each run: `lab-disks.ts`. */
+const dataDisk: GuestSection['disks'][number] = {
+  path: 'data.raw',
+  format: 'raw',
+  replicate: true,
+  readonly: false,
+};
 
 const userNetwork: GuestSection['networks'][number] = {
   kind: 'user',
@@ -80,6 +80,8 @@ export interface SideFolders {
   readonly stateFolder: string;
   readonly eventsFile: string;
   readonly serialLog: string;
+  /** For images of replicated disks. */
+  readonly diskFolder: string;
   /** Ports of this machine for the guest's forwarded ports, in their order. */
   readonly hostPorts: readonly number[];
 }
@@ -112,7 +114,11 @@ export function backupConfig(lab: LabConfig, side: SideFolders, nats: LabNats): 
   };
 }
 
-/** The two sides differ in folders and host ports only. */
+/** Where a side has the image of the guest's replicated disk of that index. */
+export const diskPath = (side: SideFolders, index: number) =>
+  join(side.diskFolder, `disk${index}.raw`);
+
+/** The two sides differ in folders, host ports and images of replicated disks only. */
 function sideGuest(guest: GuestSection, side: SideFolders): GuestSection {
   const ports = [...side.hostPorts];
   const networks = guest.networks.map((network) => ({
@@ -122,8 +128,11 @@ function sideGuest(guest: GuestSection, side: SideFolders): GuestSection {
       hostPort: ports.shift() ?? forward.hostPort,
     })),
   }));
+  const disks = guest.disks.map((disk, index) =>
+    disk.replicate ? { ...disk, path: diskPath(side, index) } : disk,
+  );
   const { runFolder, memoryFolder, stateFolder, serialLog } = side;
-  return { ...guest, networks, runFolder, memoryFolder, stateFolder, serialLog };
+  return { ...guest, disks, networks, runFolder, memoryFolder, stateFolder, serialLog };
 }
 
 /** A drill's server is on this machine, in networks that the drill made. */
@@ -152,6 +161,7 @@ export function sideFolders(
     stateFolder: join(runFolder, `${side}-state`),
     eventsFile: join(runFolder, `${side}-events.jsonl`),
     serialLog: join(runFolder, `${side}-console.log`),
+    diskFolder: join(runFolder, `${side}-disks`),
     hostPorts,
   };
 }

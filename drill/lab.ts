@@ -17,6 +17,7 @@ import {
   type SideFolders,
   sideFolders,
 } from './lab-config.ts';
+import { makeDisks } from './lab-disks.ts';
 import { type EventOf, isKind } from './measure.ts';
 import type { HostName, LabNetwork } from './network/lab-network.ts';
 import { NatsServers } from './network/nats-servers.ts';
@@ -119,6 +120,15 @@ export class Lab {
     return this.primaryEvents.findLast(isStartedGuest)?.pid;
   }
 
+  sideOf(host: HostName): SideFolders {
+    return host === 'a' ? this.primarySide : this.backupSide;
+  }
+
+  /** Makes the images of replicated disks. Throws `E_DRILL_DISKS`, `E_DRILL_TOOL`. */
+  async makeDisks(): Promise<void> {
+    await makeDisks(this.#options.config, this.primarySide, this.backupSide);
+  }
+
   async startServer(): Promise<void> {
     const { network } = this;
     if (network === undefined) {
@@ -144,7 +154,7 @@ export class Lab {
     before?.tail.poll();
     before?.tail.close();
     this.#past[host].push(...(before?.tail.events ?? []));
-    const folders = host === 'a' ? this.primarySide : this.backupSide;
+    const folders = this.sideOf(host);
     // An agent that was killed may have left half a line in its file.
     const eventsFile =
       before === undefined ? folders.eventsFile : `${folders.eventsFile}.${this.#starts}`;

@@ -7,6 +7,7 @@ import type { Random } from '../shared/random.ts';
 import { formatBytes, formatCount, formatMs } from './amounts.ts';
 import type { Check } from './check.ts';
 import type { Stretch, Testimony, Witness } from './checkers/witness.ts';
+import { checkDataDisk } from './disk-steps.ts';
 import { stepError } from './drill-error.ts';
 import { checkEpoch, checkRam, findCheckpoint } from './judge.ts';
 import { isStartedGuest, type Lab } from './lab.ts';
@@ -44,6 +45,7 @@ export const isUnprotected = (event: TimedEvent): event is EventOf<'state'> =>
 export async function startProtected(lab: Lab, context: DrillContext): Promise<void> {
   const { progress, witness } = context;
   progress.heading('Start');
+  await lab.makeDisks();
   await lab.startServer();
   progress.line(describePlace(lab));
   await lab.startBackup();
@@ -122,12 +124,13 @@ export async function failPrimaryHost(lab: Lab, context: DrillContext): Promise<
   const ram = checkRam(checkpoint, takeover);
   progress.heading('The guest goes on');
   const testimony = await examine(witness, checkpoint, signal);
+  const disk = await checkDataDisk(lab, context);
   return {
     killedAtMs,
     resumedEpoch: takeover.epoch,
     ramVerified: ram.ok,
     testimony,
-    checks: [ram, checkEpoch(events, takeover, checkpoint), ...testimony.checks],
+    checks: [ram, checkEpoch(events, takeover, checkpoint), ...testimony.checks, ...disk],
   };
 }
 

@@ -17,6 +17,8 @@ const packages = [
   { name: 'util-linux', tool: 'setpriv', why: 'ends children with their parent', for: 'run' },
   { name: 'iproute2', tool: 'ip', why: 'makes the networks of drills', for: 'run' },
   { name: 'tcpdump', tool: 'tcpdump', why: 'watches who speaks in a drill', for: 'run' },
+  { name: 'e2fsprogs', tool: 'mkfs.ext4', why: 'makes and checks disks of drills', for: 'run' },
+  { name: 'redis-tools', tool: 'redis-cli', why: 'checks databases of drills', for: 'run' },
   { name: 'gcc', tool: 'gcc', why: 'builds the memory shim', for: 'run' },
   { name: 'libc6-dev', file: '/usr/include/stdio.h', why: 'builds the memory shim', for: 'run' },
   { name: 'g++', tool: 'g++', why: 'builds the lz4 package', for: 'run' },
@@ -30,7 +32,6 @@ const packages = [
   { name: 'spin', tool: 'spin', why: 'checks the model of the protocol', for: 'test' },
   { name: 'qemu-utils', tool: 'qemu-io', why: 'judges the disk server', for: 'test' },
   { name: 'libnbd-bin', tool: 'nbdinfo', why: 'judges the disk server', for: 'test' },
-  { name: 'redis-tools', tool: 'redis-cli', why: 'judges the lab guest', for: 'test' },
 ];
 
 const purpose = process.argv.includes('--for') ? argumentAfter('--for') : 'run';

@@ -31,6 +31,10 @@ export class MemoryWitness implements Witness {
   async beforeFault(): Promise<void> {}
   async end(): Promise<void> {}
 
+  async acknowledged(): Promise<null> {
+    return null;
+  }
+
   async examine(): Promise<Testimony> {
     const { watchMs, signal, guestPid, backupMemoryFolder, memoryBytes } = this.#options;
     const file = (await findRamFile(backupMemoryFolder, memoryBytes))?.path;

@@ -56,6 +56,10 @@ export class NetworkWitness implements Witness {
     this.#faultAtMs = monotonicClock.nowMs();
   }
 
+  async acknowledged(): Promise<number> {
+    return (await this.#started().look()).acked;
+  }
+
   async examine(_pause: unknown, stretches?: readonly Stretch[]): Promise<Testimony> {
     const { watchMs, signal } = this.#options;
     const client = this.#started();

@@ -39,9 +39,7 @@ export function checkSequence(
   const { slotCount } = history;
   const lastProtected = history.lastAckedBefore(pause.pausedAtMs);
   const lastPossible = history.lastSentBefore(pause.pausedAtMs + pause.pauseMs);
-  const wrongSlots = found.slots.filter(
-    (value, slot) => value !== lastWriteOfSlot(slot, found.count, slotCount),
-  ).length;
+  const wrongSlots = countWrongSlots(found, slotCount);
   let dataLost = 0;
   let unprotectedWrites = 0;
   for (let n = 1; n <= history.sent; n++) {
@@ -61,6 +59,10 @@ export function checkSequence(
     lastProtected,
   };
 }
+
+/** Slots that differ from the state after exactly `found.count` writes. */
+export const countWrongSlots = ({ slots, count }: FoundWrites, slotCount: number): number =>
+  slots.filter((value, slot) => value !== lastWriteOfSlot(slot, count, slotCount)).length;
 
 export async function readFoundWrites(
   client: StoreClient,

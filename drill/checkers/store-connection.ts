@@ -8,10 +8,10 @@ export type StoreClient = ReturnType<typeof openClient>;
 const retryMs = 20;
 const attemptMs = 2_000;
 
-export interface StoreAddress {
-  readonly host: string;
-  readonly port: number;
-}
+/** A port, or a unix socket. */
+export type StoreAddress =
+  | { readonly host: string; readonly port: number }
+  | { readonly path: string };
 
 /**
  * A connection to the guest's Redis. It never reconnects by
@@ -39,18 +39,18 @@ export async function connectStore(
     } catch (error) {
       if (client.isOpen) client.destroy();
       if (performance.now() > endAtMs) {
-        const { host, port } = address;
-        const message = `no answer from the guest's store on ${host}:${port} for ${deadlineMs} ms`;
-        throw stepError(message, { host, port }, error);
+        const place = 'path' in address ? address.path : `${address.host}:${address.port}`;
+        const message = `no answer from the store on ${place} for ${deadlineMs} ms`;
+        throw stepError(message, { ...address }, error);
       }
     }
     await sleep(retryMs);
   }
 }
 
-function openClient({ host, port }: StoreAddress) {
+function openClient(address: StoreAddress) {
   return createClient({
-    socket: { host, port, reconnectStrategy: false, connectTimeout: attemptMs },
+    socket: { ...address, reconnectStrategy: false, connectTimeout: attemptMs },
     disableOfflineQueue: true,
   });
 }

@@ -104,6 +104,11 @@ export class StoreWitness implements Witness {
     };
   }
 
+  /** What it writes after a takeover is counted anew: it does not say. */
+  async acknowledged(): Promise<null> {
+    return null;
+  }
+
   async end(): Promise<void> {
     await this.#writer?.stop();
     this.#writer = undefined;

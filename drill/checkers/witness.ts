@@ -10,6 +10,8 @@ export interface Witness {
   begin(): Promise<void>;
   /** Throws `E_DRILL_STEP` if the guest was not as it should be up to now. */
   beforeFault(): Promise<void>;
+  /** Number of the last write that was acknowledged so far; null where it does not say. */
+  acknowledged(): Promise<number | null>;
   /**
    * Looks at the guest that goes on. `pause` is that of the checkpoint it goes on from; latencies
    * are told apart by `stretches`, if there are any.

@@ -5,6 +5,8 @@
 #   lab.load=none      none, kv (keys and values in Redis), memory (random bytes into a tmpfs)
 #   lab.rate=1000      kv: SETs a second, 0 as fast as it goes; memory: MiB a second
 #   lab.set=64         memory: size of the working set in MiB
+#   lab.disk=none      none, or a device with an ext4 file system: Redis appends each write to a log
+#                      there and syncs it before it answers
 #   lab.ip=10.0.2.15/24 lab.gw=10.0.2.2   address and router of eth0
 # Port 80 serves /cgi-bin/numbers: the numbers from 1 on, a line each, for as long as somebody reads.
 # The last line on the console is "LAB READY <boot id>" or "LAB FAILED <what>".
@@ -23,13 +25,14 @@ fail() {
   poweroff -f
 }
 
-counter=50 load=none rate=1000 working_set=64 ip=10.0.2.15/24 gw=10.0.2.2
+counter=50 load=none rate=1000 working_set=64 disk=none ip=10.0.2.15/24 gw=10.0.2.2
 for word in $(cat /proc/cmdline); do
   case "$word" in
     lab.counter=*) counter="${word#*=}" ;;
     lab.load=*) load="${word#*=}" ;;
     lab.rate=*) rate="${word#*=}" ;;
     lab.set=*) working_set="${word#*=}" ;;
+    lab.disk=*) disk="${word#*=}" ;;
     lab.ip=*) ip="${word#*=}" ;;
     lab.gw=*) gw="${word#*=}" ;;
   esac
@@ -52,8 +55,16 @@ fi
 
 boot_id=$(cat /proc/sys/kernel/random/boot_id)
 memory_kib=$(awk '/^MemTotal/ { print $2 }' /proc/meminfo)
-# Nothing touches a disk, nothing is evicted: a key that is missing was lost.
-redis-server --save '' --appendonly no --bind 0.0.0.0 --protected-mode no --port 6379 \
+append_only="--appendonly no"
+if [ "$disk" != none ]; then
+  mkdir -p /data
+  # A file system that had an error must not be written on as if nothing were.
+  mount -t ext4 -o errors=panic "$disk" /data || fail "disk $disk"
+  append_only="--appendonly yes --appendfsync always --dir /data"
+fi
+# Nothing is evicted: a key that is missing was lost.
+# shellcheck disable=SC2086
+redis-server --save '' $append_only --bind 0.0.0.0 --protected-mode no --port 6379 \
   --maxmemory "$((memory_kib / 4))kb" --maxmemory-policy noeviction --hz 1 \
   --jemalloc-bg-thread no --logfile /dev/null --tcp-keepalive 0 &
 redis=$!

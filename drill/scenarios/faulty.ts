@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Check } from '../check.ts';
+import { checkDataDisk, checkDisksAreEqual } from '../disk-steps.ts';
 import { stepError } from '../drill-error.ts';
 import { type FaultName, faults, type NetworkedLab, rolesOf, untilProtected } from '../faults.ts';
 import type { Lab } from '../lab.ts';
@@ -43,6 +44,7 @@ async function suffer(
 ): Promise<Findings> {
   const { progress, witness, config, random, signal } = context;
   const checks: Check[] = [];
+  const diskChecks: Check[][] = [];
   const counts = new Map<FaultName, number>();
   await startProtected(lab, context);
   await work(lab, context);
@@ -57,16 +59,29 @@ async function suffer(
     await untilProtected(lab, context);
     describeSync(lab.events(rolesOf(lab).runner), progress);
     progress.line('the guest is protected again');
+    diskChecks.push(await checkDataDisk(lab, context));
   });
   progress.heading('The client’s account');
   const testimony = await examine(witness, undefined, signal);
+  const equal = await checkDisksAreEqual(lab, context);
   return {
     killedAtMs: null,
     resumedEpoch: null,
     ramVerified: false,
     testimony,
-    checks: [countCheck(counts), ...checks, ...testimony.checks],
+    checks: [countCheck(counts), ...checks, ...testimony.checks, ...summed(diskChecks), ...equal],
   };
+}
+
+/** The checks of many copies of the disk: of each name the first that failed, or else the last. */
+function summed(all: readonly Check[][]): Check[] {
+  const names = [...new Set(all.flat().map(({ name }) => name))];
+  return names.map((name) => {
+    const ofName = all.flat().filter((check) => check.name === name);
+    const failed = ofName.find(({ ok }) => !ok);
+    const last = ofName.at(-1)!;
+    return failed ?? { ...last, detail: `${ofName.length} times; at last ${last.detail}` };
+  });
 }
 
 function countCheck(counts: ReadonlyMap<FaultName, number>): Check {

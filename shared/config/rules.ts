@@ -146,9 +146,7 @@ ${formatSize(least)}`;
   },
   {
     keys: ['guest.disks'],
-    check: ({ role, guest }) => {
-      const wrong = guest.disks.find((disk) => disk.replicate && role === 'lab');
-      if (wrong !== undefined) return 'a drill has no replicated disks yet: set replicate to false';
+    check: ({ guest }) => {
       const unfit = guest.disks.find(
         ({ replicate, format, readonly }) => replicate && (format !== 'raw' || readonly),
       );
@@ -156,6 +154,15 @@ ${formatSize(least)}`;
         ? undefined
         : `${unfit.path} is replicated, so it must be raw and not readonly`;
     },
+  },
+  {
+    keys: ['drill.dataDisk', 'guest.kernel', 'guest.disks'],
+    check: ({ drill, guest }) =>
+      drill === undefined ||
+      drill.dataDisk === null ||
+      (guest.kernel === null && guest.disks.length === 0)
+        ? undefined
+        : 'is of the lab guest; a guest of your own has the disks of guest.disks',
   },
   {
     keys: ['guest.cpu', 'guest.accelerator'],

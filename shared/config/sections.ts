@@ -322,7 +322,7 @@ export const log = group('What the agent says about itself, on standard error.',
   ),
 });
 
-export const drill = group('How long the parts of a drill take.', {
+export const drill = group('How long the parts of a drill take, and what the lab guest has.', {
   workMs: integer({
     what: 'How long the protected guest works before the fault.',
     why: 'Raise it for more epochs, and so for better numbers, in the report.',
@@ -344,4 +344,15 @@ export const drill = group('How long the parts of a drill take.', {
     max: 86_400_000,
     fallback: 120_000,
   }),
+  dataDisk: optional(
+    size({
+      what:
+        'Size of a replicated disk for the lab guest: an ext4 file system on which its store ' +
+        'syncs each write; null: it has none.',
+      why: 'Set it to drill disks as well.',
+      min: 64 * mib,
+      max: 16 * gib,
+      multipleOf: mib,
+    }),
+  ),
 });

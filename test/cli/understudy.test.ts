@@ -118,7 +118,7 @@ for (const [args, message] of misuses) {
 }
 
 test('config check accepts the files of configs/', async (t) => {
-  const files = ['primary', 'backup', 'lab'].map((name) => `configs/${name}.yaml`);
+  const files = ['primary', 'backup', 'lab', 'lab-disk'].map((name) => `configs/${name}.yaml`);
   const { status, stdout, stderr } = await understudy('config', 'check', ...files);
   t.is(status, 0);
   t.is(stderr, '');

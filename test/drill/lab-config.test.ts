@@ -11,6 +11,7 @@ import {
 } from '../../drill/lab-config.ts';
 import { loadConfig, parseConfig } from '../../shared/config/load.ts';
 import { printConfig } from '../../shared/config/print.ts';
+import type { AnyConfig } from '../../shared/config/schema.ts';
 
 const labFile = fileURLToPath(new URL('../../../configs/lab.yaml', import.meta.url));
 const labGuest = { kernel: '/k', initrd: '/i', append: 'quiet', recipeDigest: '00' };
@@ -72,12 +73,32 @@ epoch: { intervalMs: 50 }
   t.is(backup.guest.networks[0]!.hostForward[0]!.hostPort, 4002, 'a free one on the same machine');
 });
 
-test('a drill touches no replicated disk, whichever file it is of', (t) => {
-  const text = (role: string) => `role: ${role}
-guest: { name: g, kernel: k, disks: [{ path: /d.raw, replicate: true }] }
+test('each host of a drill has an image of its own, and the real one is not theirs', (t) => {
+  const text = `role: primary
+guest:
+  name: g
+  kernel: k
+  disks: [{ path: /shared.raw }, { path: /d.raw, replicate: true }]
 `;
-  t.throws(() => toLabConfig(parseConfig(text('primary'), 'primary.yaml')), {
-    ...{ code: 'E_DRILL_DISKS', message: /d\.raw/ },
-  });
-  t.throws(() => parseConfig(text('lab'), 'lab.yaml'), { message: /no replicated disks yet/ });
+  const lab = toLabConfig(parseConfig(text, 'primary.yaml'));
+  const nats = { servers: ['nats://127.0.0.1:1'], replicas: 1 };
+  const pathsOf = (config: AnyConfig) => config.guest.disks.map(({ path }) => path);
+  t.deepEqual(pathsOf(primaryConfig(lab, primarySide, nats)), [
+    ...['/shared.raw', '/tmp/x/primary-disks/disk1.raw'],
+  ]);
+  t.deepEqual(pathsOf(backupConfig(lab, backupSide, nats)), [
+    ...['/shared.raw', '/tmp/x/backup-disks/disk1.raw'],
+  ]);
+});
+
+test('the lab guest gets the disk that its file asks for, and no other guest does', (t) => {
+  const text = 'role: lab\nguest: { name: g }\ndrill: { dataDisk: 64MiB }\n';
+  const lab = withLabGuest(toLabConfig(parseConfig(text, 'lab.yaml')), labGuest, 'lab.load=kv');
+  t.deepEqual(
+    lab.guest.disks.map(({ replicate }) => replicate),
+    [true],
+  );
+  t.regex(lab.guest.append, /lab\.disk=\/dev\/vda/);
+  const own = text.replace('name: g', 'name: g, kernel: k');
+  t.throws(() => parseConfig(own, 'lab.yaml'), { message: /drill\.dataDisk: is of the lab guest/ });
 });

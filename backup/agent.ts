@@ -1,4 +1,3 @@
-import type { TermRecord } from '../shared/arbiter/term-record.ts';
 import { bounds } from '../shared/bounds.ts';
 import type { CodecSettings } from '../shared/codec/codec-settings.ts';
 import { isUnderstudyError, UnderstudyError } from '../shared/errors.ts';
@@ -26,6 +25,7 @@ import { Resumption } from './resumption.ts';
 import { answerDigests } from './session/digest-answers.ts';
 import { checkHello, protocolsOf, refusal } from './session/greeting.ts';
 import { ReplicaSession } from './session/replica-session.ts';
+import { TakeoverClaim } from './takeover-claim.ts';
 
 /** How the agent ended; `guest` is the one that runs here, if any. */
 export interface BackupResult {
@@ -51,7 +51,7 @@ export class BackupAgent {
   #lastHeardAtMs = 0;
   readonly #resumption: Resumption;
   readonly #handover = new HandoverRequest();
-  #takeoverTerm: Term = term(0);
+  readonly #claim: TakeoverClaim;
   readonly #ended = new AbortController();
   #fatal: unknown = new Error('the mailbox closed before the agent finished');
 
@@ -59,6 +59,7 @@ export class BackupAgent {
     this.#parts = parts;
     this.#control = new ControlChannel(parts.transport, parts.guestName, 'backup');
     this.#resumption = new Resumption(parts);
+    this.#claim = new TakeoverClaim(parts);
   }
 
   /** Stands by, and takes over when the time comes, until something ends it. */
@@ -77,6 +78,9 @@ export class BackupAgent {
     });
     this.#parts.progress.show('standing-by');
     const stopRepeating = clock.every(bounds.ackRepeatMs, () => this.#repeatLastWord());
+    // Of a takeover that an earlier process began: this one knows no sign of life of its primary.
+    this.#noticedAtMs = this.#lastHeardAtMs = clock.nowMs();
+    this.#decide((signal) => this.#claim.recall(signal));
     try {
       for (;;) {
         const event = await this.#mailbox.next();
@@ -133,10 +137,7 @@ export class BackupAgent {
       case 'claim':
         await this.#session?.close();
         this.#lastHeardAtMs = this.#parts.peer.lastHeardAtMs;
-        // Not awaited: whoever greets meanwhile gets an answer.
-        this.#claim().catch((error: unknown) => {
-          if (!this.#ended.signal.aborted) this.#crash(error);
-        });
+        this.#decide((signal) => this.#claim.claim(signal));
         return undefined;
       case 'prepare-guest':
         await this.#attempt('prepare-failed', () => this.#prepareGuest());
@@ -213,8 +214,10 @@ export class BackupAgent {
   /** From `taking-over` on nothing is taken, so that nothing more is released over there. */
   #logInput(session: SessionId, message: InputLogMessage): void {
     if (this.#state.name !== 'synchronising' && this.#state.name !== 'protecting') return;
-    const sequence = this.#parts.inputLog?.add(session, message);
+    const { inputLog, loggedMark } = this.#parts;
+    const sequence = inputLog?.add(session, message);
     if (sequence === undefined) return;
+    if (sequence > 0) loggedMark?.set(session);
     this.#control.send({ session, term: this.#term }, { kind: 'input-logged', sequence });
   }
 
@@ -287,23 +290,17 @@ export class BackupAgent {
     this.#mailbox.post({ kind: 'epoch-failed', session, cause: `${error.code}: ${error.message}` });
   }
 
-  async #claim(): Promise<void> {
-    const { claims, store, emit } = this.#parts;
-    const held = store.holds() ?? store.takenOver();
-    // Only the epoch that the protected term is about covers what the guest has said.
-    const mayFollow = (latest: TermRecord | null): boolean =>
-      held !== null && latest?.mode === 'protected' && latest.session === held.session;
-    const mode = 'solo';
-    const baseEpoch = held?.epoch ?? epoch(0);
-    const what = { mode, session: null, baseEpoch, mayFollow } as const;
-    const outcome = await claims.claim(what, this.#ended.signal);
-    if (outcome.won) {
-      this.#takeoverTerm = outcome.term;
-      emit({ kind: 'term', term: outcome.term, mode });
-      this.#mailbox.post({ kind: 'claim-won' });
-    } else {
-      this.#mailbox.post({ kind: 'claim-lost', holder: outcome.latest?.holder ?? 'nobody' });
-    }
+  /** Asks the record, which may be away. Not awaited: whoever greets meanwhile gets an answer. */
+  #decide(ask: (signal: AbortSignal) => Promise<BackupEvent | undefined>): void {
+    const { signal } = this.#ended;
+    ask(signal).then(
+      (event) => {
+        if (event !== undefined && !signal.aborted) this.#mailbox.post(event);
+      },
+      (error: unknown) => {
+        if (!signal.aborted) this.#crash(error);
+      },
+    );
   }
 
   #onSwitchoverRequest(incoming: Incoming): void {
@@ -346,7 +343,7 @@ export class BackupAgent {
     this.#parts.disks?.openToChanges();
     peer.rest();
     const lastHeardAtMs = this.#lastHeardAtMs;
-    const times = { lastHeardAtMs, noticedAtMs: this.#noticedAtMs, term: this.#takeoverTerm };
+    const times = { lastHeardAtMs, noticedAtMs: this.#noticedAtMs, term: this.#claim.term };
     const { guest, done } = await this.#resumption.resume(times);
     this.#guest = guest;
     emit({ kind: 'takeover', ...done });

@@ -5,8 +5,8 @@ import type { Epoch, SessionId } from '../shared/ids.ts';
  * The backup's protocol as a pure state machine: no I/O, no clock, no timer.
  *
  * Invariant: a takeover starts only from a whole epoch, and only while the session's primary
- * neither stood down nor is known to run; from `taking-over` on no frame is applied and nothing
- * is acknowledged.
+ * neither stood down nor is known to run, or where the record says that it was won already; from
+ * `taking-over` on no frame is applied and nothing is acknowledged.
  */
 export type BackupState =
   /** No primary that counts: none came yet, or the last one stood down. */
@@ -31,7 +31,8 @@ export type BackupState =
    */
   | {
       readonly name: 'taking-over';
-      readonly peer: Peer;
+      /** Of the epoch that is to be resumed. */
+      readonly session: SessionId;
       readonly stopAsked: boolean;
       readonly planned: boolean;
       /** Attempts to resume the guest that failed: the term is ours, nobody else may. */
@@ -66,6 +67,8 @@ export type BackupOutcome =
 
 export type BackupEvent =
   | HelloEvent
+  /** An earlier process won the term of a takeover, and nobody has let the guest run since. */
+  | { readonly kind: 'term-held'; readonly session: SessionId }
   | { readonly kind: 'committed'; readonly session: SessionId; readonly epoch: Epoch }
   /** An epoch can't be applied; the primary must open another session. */
   | { readonly kind: 'epoch-failed'; readonly session: SessionId; readonly cause: string }
@@ -133,17 +136,27 @@ export function stepBackup(
   if (event.kind === 'stop' && state.name !== 'taking-over') return finish({ kind: 'released' });
   switch (state.name) {
     case 'waiting':
-      if (event.kind === 'hand-over') return refuseHandover(state, event, 'it is not protecting');
-      if (event.kind !== 'hello' || event.peer.session === state.over?.session) {
-        return { state, effects: [] };
-      }
-      return welcome(event, state.over);
+      return stepWaiting(state, event);
     case 'synchronising':
       return stepSynchronising(state, event, policy);
     case 'protecting':
       return stepProtecting(state, event, policy);
     case 'taking-over':
       return stepTakingOver(state, event);
+  }
+}
+
+function stepWaiting(state: BackupState & { name: 'waiting' }, event: BackupEvent): BackupStep {
+  switch (event.kind) {
+    case 'hello':
+      if (event.peer.session === state.over?.session) return { state, effects: [] };
+      return welcome(event, state.over);
+    case 'hand-over':
+      return refuseHandover(state, event, 'it is not protecting');
+    case 'term-held':
+      return takeOver(event.session, { kind: 'resume-guest' });
+    default:
+      return { state, effects: [] };
   }
 }
 
@@ -168,7 +181,7 @@ function stepSynchronising(
     case 'peer-silent':
       // What is half here is no guest: wait for the primary to come back.
       return state.whole && policy.takeoverEnabled
-        ? takeOver(state)
+        ? takeOver(state.peer.session, { kind: 'claim' })
         : giveUp(state.peer, 'the primary was silent');
     default:
       return { state, effects: [] };
@@ -190,26 +203,23 @@ function stepProtecting(
     case 'stood-down':
       return stoodDown(state, event);
     case 'peer-silent':
-      return policy.takeoverEnabled ? takeOver(state) : { state, effects: [] };
+      return policy.takeoverEnabled
+        ? takeOver(state.peer.session, { kind: 'claim' })
+        : { state, effects: [] };
     case 'hand-over': {
       const { peer, epoch } = state;
       if (event.session !== peer.session || event.epoch !== epoch) {
         return refuseHandover(state, event, `it holds epoch ${epoch} of session ${peer.session}`);
       }
-      return {
-        state: { name: 'taking-over', peer, stopAsked: false, planned: true, failures: 0 },
-        effects: [{ kind: 'prepare-guest' }],
-      };
+      const { state: next, effects } = takeOver(peer.session, { kind: 'prepare-guest' });
+      return { state: { ...next, planned: true }, effects };
     }
     default:
       return { state, effects: [] };
   }
 }
 
-function stepTakingOver(
-  state: BackupState & { name: 'taking-over' },
-  event: BackupEvent,
-): BackupStep {
+function stepTakingOver(state: TakingOver, event: BackupEvent): BackupStep {
   switch (event.kind) {
     case 'claim-won':
       return { state, effects: [{ kind: 'resume-guest' }] };
@@ -245,14 +255,11 @@ function stepTakingOver(
 const finalCodes = new Set(['E_TAKEOVER_DIGEST', 'E_REPLICA_EMPTY', 'E_REPLICA_CORRUPT']);
 
 /** The guest does not go on here: the primary's next session brings this side level. */
-function undoTakeover(state: BackupState & { name: 'taking-over' }, cause: string): BackupStep {
+function undoTakeover(state: TakingOver, cause: string): BackupStep {
   const undone: BackupEffect[] = state.planned
-    ? [
-        { kind: 'discard-prepared' },
-        { kind: 'refuse-handover', session: state.peer.session, cause },
-      ]
+    ? [{ kind: 'discard-prepared' }, { kind: 'refuse-handover', session: state.session, cause }]
     : [];
-  const next = state.stopAsked ? finish({ kind: 'released' }) : giveUp(state.peer, cause);
+  const next = state.stopAsked ? finish({ kind: 'released' }) : giveUp(state, cause);
   return { ...next, effects: [...undone, ...next.effects] };
 }
 
@@ -313,7 +320,7 @@ function failed(
 }
 
 /** The primary may be alive and know nothing of it: it must not go on with a session of its own. */
-function giveUp({ session }: Peer, cause: string): BackupStep {
+function giveUp({ session }: { session: SessionId }, cause: string): BackupStep {
   return {
     state: { name: 'waiting', over: { session, cause } },
     effects: [{ kind: 'ask-new-session', session, cause }],
@@ -328,12 +335,14 @@ function stoodDown(
   return { state: { name: 'waiting' }, effects: [] };
 }
 
-function takeOver(state: BackupState & { peer: Peer }): BackupStep {
-  return {
-    state: { name: 'taking-over', peer: state.peer, stopAsked: false, planned: false, failures: 0 },
-    effects: [{ kind: 'claim' }],
+function takeOver(session: SessionId, first: BackupEffect) {
+  const state: TakingOver = {
+    ...{ name: 'taking-over', session, stopAsked: false, planned: false, failures: 0 },
   };
+  return { state, effects: [first] } satisfies BackupStep;
 }
+
+type TakingOver = BackupState & { readonly name: 'taking-over' };
 
 function finish(outcome: BackupOutcome): BackupStep {
   return { state: { name: 'stopped', outcome }, effects: [{ kind: 'finish', outcome }] };

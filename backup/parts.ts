@@ -6,6 +6,7 @@ import type { EmitEvent } from '../shared/observe/events.ts';
 import type { Transport } from '../shared/transport/transport.ts';
 import type { InputFrame } from '../shared/wire/input-body.ts';
 import type { InputLog } from './input/input-log.ts';
+import type { LoggedMark } from './input/logged-mark.ts';
 import type { ReplicaStore } from './store/replica-store.ts';
 import type { WarmStandby } from './warm-standby.ts';
 
@@ -26,8 +27,11 @@ export interface BackupParts {
   readonly peer: PeerWatch;
   readonly network: TakeoverNetwork;
   readonly claims: TermClaims;
+  /** As terms call this host. */
+  readonly host: string;
   /** What a takeover tells the guest again; without it nothing is logged. */
   readonly inputLog?: InputLog;
+  readonly loggedMark?: LoggedMark;
 }
 
 export interface BackupSettings {

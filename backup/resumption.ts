@@ -45,7 +45,8 @@ export class Resumption {
     this.#prepared ??= await prepareTakeover({ ...this.#parts, verifyAtTakeover });
     const { noticedAtMs } = times;
     const lastHeardAtMs = planned ? noticedAtMs : times.lastHeardAtMs;
-    return await resumePrepared(this.#prepared, { ...times, lastHeardAtMs, clock, planned });
+    const parts = { ...times, lastHeardAtMs, store: this.#parts.store, clock, planned };
+    return await resumePrepared(this.#prepared, parts);
   }
 
   /** The guest goes on where it was: RAM here is still the epoch's, or the store says otherwise. */
@@ -55,6 +56,6 @@ export class Resumption {
     this.#prepared = undefined;
     await taken?.discard();
     standby.renew();
-    if (store.takenOver() !== null) await store.reclaim();
+    if (store.takenOver() !== null) await store.reclaim('this');
   }
 }

@@ -20,6 +20,7 @@ import { QemuStandby } from '../shared/qemu/qemu-standby.ts';
 import { UndoList } from '../shared/undo-list.ts';
 import { BackupAgent } from './agent.ts';
 import { InputLog } from './input/input-log.ts';
+import { LoggedMark } from './input/logged-mark.ts';
 import type { BackupOutcome } from './machine.ts';
 import type { BackupParts } from './parts.ts';
 import { StandbyNetwork } from './standby-network.ts';
@@ -63,9 +64,9 @@ async function runOpened(
 
   const memory = openMemory(guestConfig);
   undo.defer(() => memory.close());
+  const folder = join(guestConfig.memoryFolder, `${name}.replica`);
   const store = await ReplicaStore.open({
-    folder: join(guestConfig.memoryFolder, `${name}.replica`),
-    guest: name,
+    ...{ folder, guest: name },
     memory,
     stagingBytesMax: stagingBytesOf(config),
     disks: openReplica(config),
@@ -105,7 +106,8 @@ async function runOpened(
   const inputLog = new InputLog(config.output.inputLog.bytesMax, onWarning);
   const { outcome, guest } = await new BackupAgent({
     ...{ guestName: name, store, standby, transport, clock: monotonicClock, emit, agentId },
-    ...{ claims, progress, peer, network, inputLog, disks },
+    ...{ claims, host, progress, peer, network, inputLog, disks },
+    loggedMark: new LoggedMark(join(folder, 'input-logged')),
     settings: {
       takeoverEnabled: config.takeover.enabled,
       verifyAtTakeover: config.verify.atTakeover,
@@ -139,17 +141,17 @@ function openMemory(config: GuestConfig): RamFile {
   }
 }
 
-/** True where an agent that is gone resumed the guest here and it still runs. */
+/** True where an agent that is gone loaded or resumed the guest here, and its QEMU is still there. */
 async function guestRunsHere(store: ReplicaStore, config: GuestConfig): Promise<boolean> {
   if (store.takenOver() === null) return false;
   try {
     const { guest } = await QemuGuest.adopt(config);
     await guest.detach();
+    store.letRun();
     return true;
   } catch (error) {
     if (!isUnderstudyError(error, 'E_GUEST_NOT_RUNNING')) throw error;
-    // It ended, or never ran: its RAM is a base to compare digests with.
-    await store.reclaim();
+    await store.reclaim('earlier');
     return false;
   }
 }

@@ -60,6 +60,7 @@ export async function prepareTakeover(parts: TakeoverParts): Promise<PreparedTak
 }
 
 export interface ResumeParts {
+  readonly store: ReplicaStore;
   readonly clock: Clock;
   readonly term: Term;
   /** The primary's last sign of life, and when its silence was noticed or its wish heard. */
@@ -68,14 +69,18 @@ export interface ResumeParts {
   readonly planned: boolean;
 }
 
-/** Lets the prepared guest run. The term is won. */
+/**
+ * Lets the prepared guest run. The term is won, and says from which epoch: whoever comes after this
+ * process may resume that epoch once more until the store knows that the guest may have run.
+ */
 export async function resumePrepared(
   prepared: PreparedTakeover,
   parts: ResumeParts,
 ): Promise<{ readonly guest: Guest; readonly done: TakeoverDone }> {
-  const { clock, lastHeardAtMs, noticedAtMs, term, planned } = parts;
+  const { store, clock, lastHeardAtMs, noticedAtMs, term, planned } = parts;
   const { epoch, session, standby, expected, found, loadMs, verifyMs } = prepared;
   const startedAtMs = clock.nowMs();
+  store.letRun();
   const guest = await standby.resume();
   const resumedAtMs = clock.nowMs();
   const done: TakeoverDone = {

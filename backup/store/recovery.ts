@@ -58,6 +58,7 @@ async function recoverState(
       case 'synchronising':
         return { state: empty, table: null, problem: null };
       case 'taken':
+      case 'lent':
         return { state, table: null, problem: null };
       case 'redo':
       case 'whole':

@@ -23,11 +23,21 @@ export class ReplicaRecord {
   }
 
   get takenOver(): Checkpoint | null {
-    return this.#state.phase === 'taken' ? this.#state.checkpoint : null;
+    const { phase, checkpoint } = this.#state;
+    return phase === 'lent' || phase === 'taken' ? checkpoint : null;
   }
 
   refuseIfTaken(): void {
-    if (this.#state.phase === 'taken') throw taken();
+    if (this.takenOver !== null) throw taken();
+  }
+
+  lend(): void {
+    this.lower({ ...this.#state, phase: 'lent' });
+  }
+
+  letRun(): void {
+    if (this.takenOver === null) throw new Error('letRun: nothing was taken');
+    if (this.#state.phase === 'lent') this.lower({ ...this.#state, phase: 'taken' });
   }
 
   /** A sealed epoch, or one that is whole. If this throws, the state before stays in force. */

@@ -54,9 +54,10 @@ export interface ReplicaState {
  * - `redo`: the journal holds every page of `checkpoint`; RAM may have got some of them.
  * - `whole`: RAM is `checkpoint`.
  * - `taken`: RAM was `checkpoint` and then belonged to a guest that may have run on it.
+ * - `lent`: RAM is `checkpoint` and belongs to a standby whose vCPUs nobody has let run yet.
  */
 export type Phase = (typeof phases)[number];
-const phases = ['empty', 'synchronising', 'redo', 'whole', 'taken'] as const;
+const phases = ['empty', 'synchronising', 'redo', 'whole', 'taken', 'lent'] as const;
 
 export interface Checkpoint {
   readonly session: SessionId;

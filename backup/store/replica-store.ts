@@ -97,7 +97,7 @@ export class ReplicaStore implements DecodeSink, DecodeSource {
     return this.#record.held;
   }
 
-  /** The epoch that was given to a takeover, whose guest may run on this RAM. */
+  /** The epoch that was given to a takeover: RAM is its standby's, or its guest's. */
   takenOver(): Checkpoint | null {
     return this.#record.takenOver;
   }
@@ -223,7 +223,7 @@ export class ReplicaStore implements DecodeSink, DecodeSource {
    */
   async verify(): Promise<RamVerdict> {
     const table = this.#prepared();
-    const goesOn = () => this.#table === table && this.#record.state.phase !== 'taken';
+    const goesOn = () => this.#table === table && this.takenOver() === null;
     const verdict = await checkRam(this.#memory, table, goesOn);
     if (verdict.differingPages > 0 && this.#record.state.phase === 'whole') this.discard();
     return verdict;
@@ -247,9 +247,9 @@ export class ReplicaStore implements DecodeSink, DecodeSource {
   }
 
   /**
-   * Gives the epoch that is held to a takeover, and drops one that is being received. From then
-   * on the store writes nothing, and a store that opens this folder later holds nothing: a guest
-   * may run on this RAM. Throws `E_REPLICA_EMPTY`, `E_REPLICA_TAKEN`, `E_REPLICA_CORRUPT`.
+   * Lends the epoch that is held to a takeover, and drops one that is being received. From then
+   * on the store writes nothing, and a store that opens this folder later holds nothing until it
+   * is reclaimed. Throws `E_REPLICA_EMPTY`, `E_REPLICA_TAKEN`, `E_REPLICA_CORRUPT`.
    */
   async takeForTakeover(): Promise<Takeover> {
     this.#record.refuseIfTaken();
@@ -257,30 +257,29 @@ export class ReplicaStore implements DecodeSink, DecodeSource {
     this.abort();
     return this.#calls.run('takeForTakeover', async () => {
       await this.#finishSealed();
-      const { checkpoint, settings, device, baseline } = this.#record.state;
-      const takeover: Takeover = {
-        ...checkpoint!,
-        settings: settings!,
-        deviceState: this.#files.device.read(device!),
-        baseline: this.#files.baseline.read(baseline!),
-      };
-      this.#record.lower({ ...this.#record.state, phase: 'taken' });
+      const takeover = this.#files.takeover(this.#record.state);
+      this.#record.lend();
       return takeover;
     });
   }
 
+  /** Before the guest runs on this RAM: once this returns, no later process resumes the epoch. */
+  readonly letRun = () => this.#record.letRun();
+
   /**
-   * Takes RAM back from a takeover. The caller knows that no guest runs on it. Returns the epoch
-   * if RAM is still that epoch's, that is if the guest never ran; otherwise nothing is held.
+   * Takes RAM back from a takeover whose QEMU has ended. Returns the epoch if RAM is still that
+   * epoch's; otherwise nothing is held. Nor is it if an `earlier` process let the guest run: what
+   * that has said is in no epoch.
    */
-  async reclaim(): Promise<Checkpoint | null> {
-    if (this.#record.state.phase !== 'taken') throw new Error('reclaim: nothing was taken');
+  async reclaim(lender: 'this' | 'earlier'): Promise<Checkpoint | null> {
+    if (this.takenOver() === null) throw new Error('reclaim: nothing was taken');
     return this.#calls.run('reclaim', async () => {
-      const { checkpoint, settings } = this.#record.state;
+      const { checkpoint, settings, phase } = this.#record.state;
+      const mayHaveRun = lender === 'earlier' && phase === 'taken';
       const table = await DigestTable.ofRam(settings!, this.#memory);
       this.#table = table;
       this.#writer = new RamWriter(this.#memory, this.#files.staging);
-      if (table.root === checkpoint!.ramDigest)
+      if (!mayHaveRun && table.root === checkpoint!.ramDigest)
         this.#record.set({ ...this.#record.state, phase: 'whole' });
       else this.#record.lowerTo('empty');
       return this.holds();

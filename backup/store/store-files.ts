@@ -4,6 +4,7 @@ import { FolderLock } from './folder-lock.ts';
 import type { ReplicaState } from './replica-state.ts';
 import { Staging } from './staging.ts';
 import { type FoundState, StateFile } from './state-file.ts';
+import type { Takeover } from './store-options.ts';
 
 /** Everything that a store keeps in its folder, open and locked. */
 export class StoreFiles {
@@ -35,6 +36,16 @@ export class StoreFiles {
       this.#lock.release();
       throw error;
     }
+  }
+
+  /** The epoch that `state` names, for a takeover. Throws `E_REPLICA_CORRUPT`. */
+  takeover({ checkpoint, settings, device, baseline }: ReplicaState): Takeover {
+    return {
+      ...checkpoint!,
+      settings: settings!,
+      deviceState: this.device.read(device!),
+      baseline: this.baseline.read(baseline!),
+    };
   }
 
   close(): void {

@@ -630,6 +630,21 @@ proctype host(byte i) {
       join(i);
       tidy() }
 
+#ifdef FAULT_RESUME_AGAIN
+  /* Guest and agent die; what it was resumed from is still there, and nobody noted that it ran. */
+  :: d_step { role[i] == PRIMARY && terms > 1 && term[i] == terms && branch[i] == terms &&
+      MAY_RESTART ->
+      printf("host %d lost its guest, and its base is still there\n", i);
+      RESTARTED;
+      forget_primary(i);
+      branch[i] = parent[terms];
+      epoch[i] = base[terms];
+      term[i] = terms - 1;
+      standby_of[i] = term[i];
+      role[i] = STANDBY;
+      tidy() }
+#endif
+
   /* ---- the host ---- */
 
   :: atomic { role[i] != DOWN && MAY_CRASH ->

@@ -152,6 +152,16 @@ test('an agent asked to stop in a takeover ends after the guest runs, not before
   t.is(state.name, 'stopped');
 });
 
+test('a term that an earlier process won is used, and only where nothing else is under way', (t) => {
+  const held: BackupEvent = { kind: 'term-held', session };
+  const { state, kinds } = run([held]);
+  t.is(state.name, 'taking-over');
+  t.deepEqual(kinds, ['resume-guest'], 'without another claim');
+  for (const before of [[hello], [hello, committed], [held], [{ kind: 'stop' }]] as const) {
+    t.false(run([held], run(before).state).kinds.includes('resume-guest'));
+  }
+});
+
 test('a guest that could not be loaded is tried again with another standby, and not for ever', (t) => {
   const toWon: BackupEvent[] = [hello, committed, { kind: 'peer-silent' }, { kind: 'claim-won' }];
   const failed = (code: string): BackupEvent => ({ kind: 'takeover-failed', code });

@@ -156,6 +156,36 @@ test.serial('QEMU that dies alone is taken over, and the primary says why it end
   t.is(done.ramDigestFound, done.ramDigestExpected);
 });
 
+test.serial(
+  'an agent that is killed in a takeover that it won is started again, and the guest goes on',
+  async (t) => {
+    const hosts = await startHosts(t);
+    const { primary, backup } = await startProtected(hosts);
+    const standby = await guestPid(backup);
+    // It can't be loaded: the agent has its term, and the guest does not run yet.
+    process.kill(standby, 'SIGSTOP');
+    const pid = await guestPid(primary);
+    primary.process.kill('SIGKILL');
+    process.kill(pid, 'SIGKILL');
+    const died = readCounter(openRam(hosts.primaryRam));
+    const { term } = await backup.find('term');
+    backup.process.kill('SIGKILL');
+    await backup.ended();
+    process.kill(standby, 'SIGKILL');
+    const again = hosts.start('backup');
+    const done = await again.find('takeover');
+    t.is(done.term, term);
+    t.is(done.ramDigestFound, done.ramDigestExpected);
+    const ram = openRam(hosts.backupRam);
+    const deadline = performance.now() + 120_000;
+    while (readCounter(ram) <= died && performance.now() < deadline) await sleep(20);
+    t.true(readCounter(ram) > died);
+    await again.find('state', ({ role, to }) => role === 'primary' && to === 'joining');
+    await operate(side(hosts, 'b'), 'stop');
+    t.is(checkRegion(ram, regionPages), undefined);
+  },
+);
+
 test.serial('a guest that its operator ends is not resurrected', async (t) => {
   const hosts = await startHosts(t);
   const { primary, backup } = await startProtected(hosts);

@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import test from 'ava';
+import { bounds } from '../../shared/bounds.ts';
 import { UnderstudyError } from '../../shared/errors.ts';
 import { SyntheticGuest } from '../../shared/guest/synthetic-guest.ts';
 import type { SyntheticMemory } from '../../shared/guest/synthetic-memory.ts';
@@ -75,6 +76,31 @@ test('a takeover whose standby fails to load is made with another one, from the 
   const before = resumed.counter;
   resumed.advance(50);
   t.true(resumed.counter > before);
+});
+
+test('a takeover that its agent did not live to see is made by the next one, in its term', async (t) => {
+  const bus = new MemoryBus({ seed: 37, time: 'real' });
+  const folder = tmpfsFolder(t);
+  const loadFailures = bounds.takeoverAttemptsMax;
+  const first = await startBackup(t, bus, folder, undefined, { loadFailures });
+  const primary = startPrimary(t, bus);
+  await primary.events.find('ack', ({ epoch }) => epoch >= 3);
+  primary.vanish();
+  first.watch.fallSilent();
+  t.is((await first.result).outcome.kind, 'takeover-failed');
+  const { term } = await first.events.find('term');
+
+  const next = await startBackup(t, bus, folder, first.memory);
+  const done = await next.events.find('takeover');
+  t.is(done.term, term, 'no other one could say more');
+  t.is(done.ramDigestFound, done.ramDigestExpected);
+  t.is((await next.result).outcome.kind, 'took-over');
+
+  const last = await startBackup(t, bus, folder, first.memory);
+  const lost = await last.events.find('warning', ({ code }) => code === 'E_TAKEOVER_LOST');
+  t.regex(lost.message, new RegExp(`term ${term} .* may have run`), 'once, and never again');
+  t.is(last.store.holds(), null);
+  t.is((await last.stop()).outcome.kind, 'released');
 });
 
 test('a guest that dies in its checkpoint is taken over: no solo term shuts the backup out', async (t) => {

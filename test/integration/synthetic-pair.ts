@@ -226,6 +226,8 @@ export async function startBackup(
     memory,
     stagingBytesMax: 16 * mib,
   });
+  // As after an agent whose QEMU ended with it.
+  if (store.takenOver() !== null) await store.reclaim('earlier');
   const events = new EventList();
   const watch = new ManualWatch();
   const stop = new AbortController();
@@ -242,7 +244,7 @@ export async function startBackup(
     events.emit,
   );
   const transport = bus.connect();
-  const result = new BackupAgent({
+  const agent = new BackupAgent({
     guestName,
     store,
     standby: warm,
@@ -255,9 +257,11 @@ export async function startBackup(
     network: { connect: () => {} },
     peer: watch,
     claims: claimsOf(bus, hosts.backup),
+    host: hosts.backup,
     ...(options.inputLog === undefined ? {} : { inputLog: options.inputLog }),
-  }).run(stop.signal);
-  result.catch(() => {}).finally(() => store.close());
+  });
+  const result = agent.run(stop.signal).finally(() => store.close());
+  result.catch(() => {});
   const end = async () => {
     stop.abort();
     return await result;

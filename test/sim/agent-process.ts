@@ -94,7 +94,6 @@ export class AgentProcess {
 
   /** It is dead. Connections in `silent` are left as the server sees them. */
   end(silent: readonly Connection[] = []): void {
-    if (this.#main.alive && this.state?.name === 'taking-over') this.#host.world.takeoverLost();
     for (const thread of this.threads) thread.end();
     for (const connection of this.connections) if (!silent.includes(connection)) connection.end();
     for (const undo of this.#undo.reverse()) undo();
@@ -228,7 +227,7 @@ export class AgentProcess {
       if (host.guest?.state === 'running' || host.guest?.state === 'paused') {
         return { kind: 'took-over' };
       }
-      await store.reclaim();
+      await store.reclaim('earlier');
     }
     const line = { thread: this.#main, outside: world.outside, host: host.number };
     const standby = await WarmStandby.start(
@@ -254,6 +253,7 @@ export class AgentProcess {
       settings: { takeoverEnabled: true, verifyAtTakeover: world.settings.verifyAtTakeover },
       progress: links.progressOf(),
       claims: links.claims,
+      host: host.hostId,
       network: { connect: () => connectStandby(line, () => host.guest) },
     };
     const agent = new BackupAgent(world.parts.backup(parts, host));

@@ -24,7 +24,7 @@ export interface World extends GuestWorld {
   readonly parts: Parts;
   /** On tmpfs. */
   readonly folder: string;
-  /** A host has won the right to run the guest, and its agent is gone before the guest runs. */
+  /** A host takes the guest over, and is gone before the guest runs. */
   takeoverLost(): void;
   /** The guest may be booted anew: nobody has been promised anything of the one that was lost. */
   mayLose(): boolean;
@@ -102,6 +102,7 @@ export class Host {
     this.#isUp = false;
     // The peer's TCP stack has no way to tell; the server finds out late, or not before the reboot.
     this.#zombies = this.random.unit() < 0.5 ? [...(this.agent?.connections ?? [])] : [];
+    if (this.agent?.state?.name === 'taking-over') this.world.takeoverLost();
     this.agent?.end(this.#zombies);
     this.agent = undefined;
     this.guest?.vanish('the host lost power');

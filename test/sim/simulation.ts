@@ -197,7 +197,7 @@ class Run implements Faulty {
     return this.#mustRecover() ? recoveryMsMax : patienceMs;
   }
 
-  /** A host that has won a term and dies before the guest runs there takes it with it. */
+  /** A host that takes the guest over and loses its memory before the guest runs takes it with it. */
   #mustRecover(): boolean {
     return !this.#takeoverLost && !this.#mayLose();
   }

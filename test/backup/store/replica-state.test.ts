@@ -42,7 +42,7 @@ const plain = (state: ReplicaState): unknown =>
 
 test('a state record says after decoding what it said before encoding', (t) => {
   const states: ReplicaState[] = [full, emptyState('x', 1)];
-  for (const phase of ['empty', 'synchronising', 'redo', 'whole', 'taken'] as const) {
+  for (const phase of ['empty', 'synchronising', 'redo', 'whole', 'taken', 'lent'] as const) {
     states.push({ ...full, phase, staged: nothingStaged, baseline: null });
   }
   for (const state of states) {
@@ -77,7 +77,7 @@ test('a state record of an unknown version or with a field out of range is none'
     return 'why' in decoded ? decoded.why : '';
   };
   t.regex(change(7, 2), /version 2/);
-  t.regex(change(16, 5), /out of range/);
+  t.regex(change(16, 6), /out of range/);
   t.regex(change(128, 3), /out of range/);
   t.regex(change(132, 65), /out of range/);
   t.regex(change(0, 0), /not a state record/);

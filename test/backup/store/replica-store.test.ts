@@ -293,7 +293,7 @@ test(
     store = await at.open();
     t.is(store.holds(), null);
     t.is(store.takenOver()?.epoch, epoch(1));
-    t.is((await store.reclaim())?.epoch, epoch(1));
+    t.is((await store.reclaim('earlier'))?.epoch, epoch(1));
     isHolding(t, store, epochs[0]!);
     await deliver(store, epochs[1]!);
     t.true(sameRam(at.memory, epochs[1]!));
@@ -301,7 +301,27 @@ test(
     await store.takeForTakeover();
     at.memory.bytes[5 * pageBytes + 1]! ^= 1;
     store = await at.open();
-    t.is(await store.reclaim(), null);
+    t.is(await store.reclaim('earlier'), null);
+    t.is(store.holds(), null);
+    t.is(store.takenOver(), null);
+  }),
+);
+
+test(
+  'an epoch whose guest may have run is never resumed by a later process, whatever RAM is',
+  withCase(20, async (t, at) => {
+    const epochs = await script();
+    let store = await at.open();
+    await deliver(store, epochs[0]!);
+    await store.takeForTakeover();
+    store.letRun();
+    t.is((await store.reclaim('this'))?.epoch, epoch(1), 'whoever saw its standby fail knows more');
+    await store.takeForTakeover();
+    store.letRun();
+    store = await at.open();
+    t.is(store.takenOver()?.epoch, epoch(1));
+    t.is(await store.reclaim('earlier'), null);
+    store = await at.open();
     t.is(store.holds(), null);
     t.is(store.takenOver(), null);
   }),

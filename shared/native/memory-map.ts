@@ -11,10 +11,13 @@ export interface MappedRange {
 
 /**
  * Where process `pid` has the file mapped, by offset; neighbours are joined. Empty where it has
- * not. Throws Node's errors where the process is gone or may not be looked at.
+ * not, and where there is no such file. Throws Node's errors where the process is gone or may not be
+ * looked at.
  */
 export function fileMappings(pid: number, path: string): MappedRange[] {
-  const { dev, ino } = statSync(path);
+  const file = statSync(path, { throwIfNoEntry: false });
+  if (file === undefined) return [];
+  const { dev, ino } = file;
   return parseFileMappings(readFileSync(`/proc/${pid}/maps`, 'utf8'), deviceName(dev), ino);
 }
 

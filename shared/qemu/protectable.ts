@@ -28,7 +28,8 @@ async function checkMemory({ process, paths, config }: QemuInstance): Promise<vo
   if (mapped >= config.memoryBytes) return;
   throw unprotectable(
     `QEMU has ${mapped} of ${config.memoryBytes} bytes of ${paths.ram} mapped`,
-    'The memory file was replaced under the guest: end the guest and start it anew.',
+    'Set guest.memoryFolder to the folder that the guest was started with; if the file was removed or ' +
+      'replaced under the guest, end the guest and start it anew.',
   );
 }
 

@@ -54,6 +54,10 @@ test('a guest outlives its killed agent, and the next agent adopts it', async (t
   await refusal(t, QemuGuest.start(lab.config), 'E_GUEST_RUNNING');
   const other = { ...lab.config, vcpus: 2 };
   await refusal(t, QemuGuest.adopt(other), 'E_GUEST_MISMATCH');
+  const elsewhere = { ...lab.config, memoryFolder: join(lab.config.memoryFolder, 'elsewhere') };
+  const moved = await refusal(t, QemuGuest.adopt(elsewhere), 'E_GUEST_UNPROTECTABLE');
+  t.regex(moved.message, /QEMU has 0 of \d+ bytes/);
+  t.regex((moved as Error & { hint: string }).hint, /guest.memoryFolder/);
 
   const { guest, found } = await QemuGuest.adopt(lab.config);
   t.is(found, 'running');

@@ -133,7 +133,7 @@ export function stepBackup(
   policy: BackupPolicy,
 ): BackupStep {
   if (state.name === 'stopped') return { state, effects: [] };
-  if (event.kind === 'stop' && state.name !== 'taking-over') return finish({ kind: 'released' });
+  if (event.kind === 'stop' && state.name !== 'taking-over') return leave(state);
   switch (state.name) {
     case 'waiting':
       return stepWaiting(state, event);
@@ -343,6 +343,17 @@ function takeOver(session: SessionId, first: BackupEffect) {
 }
 
 type TakingOver = BackupState & { readonly name: 'taking-over' };
+
+/** The primary is told: it need not wait for the silence before it runs the guest alone. */
+function leave(state: BackupState): BackupStep {
+  const step = finish({ kind: 'released' });
+  if (!('peer' in state)) return step;
+  const { session } = state.peer;
+  const last: BackupEffect = {
+    ...{ kind: 'ask-new-session', session, cause: 'the backup agent was stopped' },
+  };
+  return { ...step, effects: [last, ...step.effects] };
+}
 
 function finish(outcome: BackupOutcome): BackupStep {
   return { state: { name: 'stopped', outcome }, effects: [{ kind: 'finish', outcome }] };

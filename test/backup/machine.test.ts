@@ -152,6 +152,14 @@ test('an agent asked to stop in a takeover ends after the guest runs, not before
   t.is(state.name, 'stopped');
 });
 
+test('a backup that is stopped tells the primary of its session, before it ends', (t) => {
+  for (const before of [[hello], [hello, committed]]) {
+    const { kinds } = run([...before, { kind: 'stop' }]);
+    t.deepEqual(kinds.slice(-2), ['ask-new-session', 'finish']);
+  }
+  t.deepEqual(run([{ kind: 'stop' }]).kinds, ['finish'], 'there is nobody to tell');
+});
+
 test('a term that an earlier process won is used, and only where nothing else is under way', (t) => {
   const held: BackupEvent = { kind: 'term-held', session };
   const { state, kinds } = run([held]);

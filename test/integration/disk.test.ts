@@ -1,4 +1,4 @@
-import { execFile } from 'node:child_process';
+import { execFile, spawnSync } from 'node:child_process';
 import {
   closeSync,
   openSync,
@@ -15,6 +15,7 @@ import { promisify } from 'node:util';
 import test from 'ava';
 import type { GuestSection } from '../../shared/config/schema.ts';
 import { readCounter, waitForCount } from '../shared/qemu/counter-guest.ts';
+import { mountTmpfs } from '../tmpfs.ts';
 import { type Agent, cmp, guestPid, type Hosts, openRam, startHosts, stopGuest } from './hosts.ts';
 import { checkSectors, complaintOf, makeWritingGuest, sectorCount } from './writing-guest.ts';
 
@@ -222,6 +223,53 @@ test.serial('a disk that was damaged on the backup is found, named and mended', 
   await acknowledged(primary);
   t.is(cmp(imageOf(hosts, 'a'), imageOf(hosts, 'b')), undefined);
 });
+
+test.serial(
+  'a backup that is killed while it applies, or whose disk is full, is brought level again',
+  async (t) => {
+    const hosts = await startHosts(t, 20_000);
+    const small = join(hosts.folder, 'small');
+    t.teardown(mountTmpfs(small, '16m'));
+    makeImage(hosts, 'a');
+    const image = join(small, 'b.raw');
+    writeFileSync(image, '');
+    truncateSync(image, diskBytes);
+    const onSmall = { disks: withDisk(hosts, 'b').disks!.map((disk) => ({ ...disk })) };
+    onSmall.disks[1]!.path = image;
+    let backup = hosts.start('backup', onSmall);
+    const primary = hosts.start('primary', withDisk(hosts, 'a'));
+    await primary.find('state', ({ to }) => to === 'protected');
+
+    // Killed somewhere in the epochs of these writes.
+    const writes = Array.from({ length: 24 }, (_, i) => `write -P ${i + 1} ${i * 256}k 256k`);
+    const writing = qemuIo(hosts, 'a', ...writes);
+    await backup.find('commit', () => true, backup.now());
+    const standby = await guestPid(backup);
+    backup.process.kill('SIGKILL');
+    process.kill(standby, 'SIGKILL');
+    await backup.ended();
+    await writing;
+    backup = hosts.start('backup', onSmall);
+    let from = primary.now();
+    await primary.find('state', ({ to }) => to === 'protected', from);
+    await acknowledged(primary);
+    t.is(cmp(imageOf(hosts, 'a'), image), undefined);
+
+    // More than the backup has room for: the guest's own disk takes it, and the guest runs on.
+    from = primary.now();
+    await qemuIo(hosts, 'a', 'write -P 0x77 16M 30M');
+    await backup.find(
+      'warning',
+      ({ code, message }) => code === 'E_DISK_IO' && /ENOSPC/.test(message),
+    );
+    await primary.find('state', (event) => event.from === 'protected', from);
+    t.is(primary.process.ended, undefined);
+    spawnSync('mount', ['-o', 'remount,size=100m', small]);
+    await primary.find('state', ({ to }) => to === 'protected', from);
+    await acknowledged(primary);
+    t.is(cmp(imageOf(hosts, 'a'), image), undefined);
+  },
+);
 
 test.serial(
   'an agent that is killed finds its guest and its disk again, and the guest waits',

@@ -1,4 +1,12 @@
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
+import {
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmdirSync,
+  rmSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import test from 'ava';
@@ -6,6 +14,7 @@ import { DiskReplica } from '../../../backup/store/disk-replica.ts';
 import { DiskImage } from '../../../shared/disk/disk-image.ts';
 import { epoch } from '../../../shared/ids.ts';
 import { Random } from '../../../shared/random.ts';
+import { mountTmpfs } from '../../tmpfs.ts';
 import { changeDisk, type ScriptedDisk, scriptedDiskBytes } from './scripted-disk.ts';
 
 /** What a backup's disk does with journals and disks that are not as they should be. */
@@ -20,9 +29,13 @@ interface Case {
   open(writable?: boolean): DiskReplica;
 }
 
-async function withReplica(work: (at: Case) => Promise<void> | void): Promise<void> {
+/** `imageFolder`: for the image alone. */
+async function withReplica(
+  work: (at: Case) => Promise<void> | void,
+  imageFolder?: string,
+): Promise<void> {
   const folder = mkdtempSync(join(tmpdir(), 'understudy-replica-'));
-  const image = join(folder, 'disk.raw');
+  const image = join(imageFolder ?? folder, 'disk.raw');
   writeFileSync(image, '');
   truncateSync(image, scriptedDiskBytes);
   const opened: DiskReplica[] = [];
@@ -123,6 +136,54 @@ test('a disk that can not be written is an error by its name, and what is sealed
     await mended.apply(first, reference);
     t.true(readFileSync(image).equals(disk.image));
   });
+});
+
+test('a full disk loses nothing: what is sealed is applied when there is room', async (t) => {
+  const folder = mkdtempSync(join(tmpdir(), 'understudy-full-'));
+  const unmount = mountTmpfs(folder, '64k');
+  try {
+    await withReplica(async ({ image, disk, open }) => {
+      const replica = open();
+      const reference = sealed(replica, disk);
+      const filler = join(folder, 'filler');
+      writeFileSync(filler, Buffer.alloc(60 * 1024));
+      await t.throwsAsync(replica.apply(first, reference), {
+        ...{ code: 'E_DISK_IO', message: /ENOSPC/ },
+      });
+      rmSync(filler);
+      await replica.apply(first, reference);
+      t.true(readFileSync(image).equals(disk.image));
+    }, folder);
+  } finally {
+    unmount();
+    rmdirSync(folder);
+  }
+});
+
+test('a journal that has no room is an error, and takes nothing', async (t) => {
+  const folder = mkdtempSync(join(tmpdir(), 'understudy-full-'));
+  const unmount = mountTmpfs(folder, '16k');
+  try {
+    const image = join(folder, 'disk.raw');
+    writeFileSync(image, '');
+    truncateSync(image, scriptedDiskBytes);
+    const replica = new DiskReplica({
+      ...{ folder: join(folder, 'journal'), journalBytesMax: 2 ** 20 },
+      images: [DiskImage.open(image, true, false)],
+    });
+    const { bodies } = changeDisk(new Random(6), new Uint8Array(scriptedDiskBytes), 40);
+    t.throws(
+      () => {
+        for (const body of bodies) replica.add(first, body);
+      },
+      { code: 'E_DISK_JOURNAL', message: /ENOSPC/ },
+    );
+    replica.dropAllBut(null);
+    replica.close();
+  } finally {
+    unmount();
+    rmdirSync(folder);
+  }
 });
 
 test('a journal that can not be made is an error that says where', async (t) => {

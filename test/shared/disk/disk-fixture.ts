@@ -17,12 +17,13 @@ export interface ServedDisk {
   qemuIo(...commands: string[]): Promise<string>;
 }
 
-/** An empty image behind a server of ours, for as long as `work` takes. */
+/** An empty image, in a folder of its own below `below`, behind a server of ours. */
 export async function withServedDisk(
   sizeBytes: number,
   work: (disk: ServedDisk) => Promise<void>,
+  below = tmpdir(),
 ): Promise<void> {
-  const folder = mkdtempSync(join(tmpdir(), 'understudy-disk-'));
+  const folder = mkdtempSync(join(below, 'understudy-disk-'));
   try {
     const image = emptyImage(folder, 'a.raw', sizeBytes);
     const socketPath = join(folder, 'nbd.sock');

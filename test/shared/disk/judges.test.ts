@@ -1,10 +1,20 @@
+import { execFileSync } from 'node:child_process';
 import { once } from 'node:events';
-import { readFileSync, statSync, truncateSync, writeFileSync } from 'node:fs';
+import {
+  mkdtempSync,
+  readFileSync,
+  rmdirSync,
+  statSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs';
 import { createConnection, type Socket } from 'node:net';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import test from 'ava';
 import { DiskServer } from '../../../shared/disk/disk-server.ts';
-import { type ServedDisk, withServedDisk } from './disk-fixture.ts';
+import { mountTmpfs } from '../../tmpfs.ts';
+import { emptyImage, type ServedDisk, withServedDisk } from './disk-fixture.ts';
 
 /** Debian's NBD clients judge what the disk server says and does. */
 
@@ -121,6 +131,46 @@ test('a file that became shorter is an I/O error, never silence', async (t) => {
     truncateSync(image, mib);
     await t.throwsAsync(qemuIo('read 4M 4k'), { message: /Input\/output error/ });
   });
+});
+
+test('a full disk of the host is an error of the write, never silence', async (t) => {
+  const folder = mkdtempSync(join(tmpdir(), 'understudy-full-'));
+  const unmount = mountTmpfs(folder, '4m');
+  try {
+    await withServedDisk(
+      8 * mib,
+      async ({ image, qemuIo }) => {
+        t.notRegex(await qemuIo('write -P 5 0 1M', 'flush'), /failed/);
+        await t.throwsAsync(qemuIo('write -P 6 1M 6M'), { message: /No space left on device/ });
+        // The disk lives on: what was there is there, and what has room is taken.
+        t.notRegex(await qemuIo('read -P 5 0 1M', 'write -P 7 0 64k', 'flush'), /failed/);
+        t.true(
+          readFileSync(image)
+            .subarray(65536, mib)
+            .every((byte) => byte === 5),
+        );
+      },
+      folder,
+    );
+  } finally {
+    unmount();
+    rmdirSync(folder);
+  }
+});
+
+test('what may only be read is refused as a disk', async (t) => {
+  const folder = mkdtempSync(join(tmpdir(), 'understudy-readonly-'));
+  const unmount = mountTmpfs(folder, '1m');
+  try {
+    const image = emptyImage(folder, 'a.raw', mib);
+    execFileSync('mount', ['-o', 'remount,ro', folder]);
+    const socketPath = join(tmpdir(), `understudy-${process.pid}.sock`);
+    const start = DiskServer.start({ images: [image], socketPath, onDeath: () => {} });
+    await t.throwsAsync(start, { code: 'E_DISK_UNAVAILABLE', message: /EROFS/ });
+  } finally {
+    unmount();
+    rmdirSync(folder);
+  }
 });
 
 test('a disk is refused where it is missing, empty, or in use', async (t) => {

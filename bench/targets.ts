@@ -72,19 +72,14 @@ const targets: readonly Target[] = [
       return { measured: formatValue(rate, 'GB/s'), met: rate >= 5 };
     },
   },
-  {
-    text: 'The pipeline: at least 100,000 dirty pages a second on one core, first pass over the data',
-    rows: ['pipeline.sync', 'pipeline.mix', 'pipeline.slowest'],
-    judge: (rows) => {
-      const [sync, mix, slowest] = rows.map(({ values }) => median(values));
-      const rates = [sync!, mix!].map((rate) => formatValue(rate, 'pages/s'));
-      const worst = `${formatValue(slowest!, 'pages/s')} with ${rows[2]!.note}`;
-      return {
-        measured: `all of a guest ${rates[0]}, key-value mix ${rates[1]}; slowest ${worst}`,
-        met: sync! >= 100_000 && mix! >= 100_000,
-      };
-    },
-  },
+  pipelineAtLeast(
+    'The pipeline: at least 100,000 dirty pages a second on one core, first pass over the data',
+    100_000,
+  ),
+  pipelineAtLeast(
+    'The pipeline, whatever it is given: 150,000 pages a second on one core',
+    150_000,
+  ),
   {
     text: 'Pause: at most twice the sum of its floor in the same run',
     rows: ['pause.idle', 'pause.key-value', 'pause.agent-idle'],
@@ -159,6 +154,23 @@ const targets: readonly Target[] = [
     0.4,
   ),
 ];
+
+/** Every workload counts: the slowest one decides. */
+function pipelineAtLeast(text: string, least: number): Target {
+  return {
+    text,
+    rows: ['pipeline.sync', 'pipeline.mix', 'pipeline.slowest'],
+    judge: (rows) => {
+      const middles = rows.map(({ values }) => median(values));
+      const [sync, mix, slowest] = middles.map((rate) => formatValue(rate, 'pages/s'));
+      const worst = `${slowest} with ${rows[2]!.note}`;
+      return {
+        measured: `all of a guest ${sync}, key-value mix ${mix}; slowest ${worst}`,
+        met: middles.every((rate) => rate >= least),
+      };
+    },
+  };
+}
 
 function ofQemuNbd(text: string, who: string, loads: readonly string[], least: number): Target {
   return {

@@ -3,11 +3,11 @@
 // zero-run and delta by exact counting, WKdm by doing it; what the general codec makes of a page is
 // taken from what it made of the last groups. Nothing here reads a clock: costs are in "bytes on
 // the link", so the same pages give the same chunks.
-import { copyUnits } from './bytes';
+import { clearUnits, copyUnits } from './bytes';
 import { blockShift } from './identify';
 import { countMethod } from './stats';
 import { wkdmEncode } from './wkdm';
-import { zeroRunBytes, zeroRunEncode } from './zero-run';
+import { zeroRunBytes, zeroRunEncode, zeroRunLeast } from './zero-run';
 
 export const ZERO_RUN: u32 = 1;
 export const DELTA: u32 = 2;
@@ -17,6 +17,8 @@ export const GENERAL: u32 = 5;
 
 const LITERALS: usize = memory.data(4096, 16);
 const XORED: usize = memory.data(4096, 16);
+/** For each value of a byte, 1 where it was seen. */
+const SEEN: usize = memory.data(256, 16);
 
 /** Ratios are 16.16: 65536 is "as large as before". */
 const ONE: u32 = 65536;
@@ -87,10 +89,12 @@ function choose(
   const units = (raw >> 6) as usize;
   let best = raw;
   let method = STORED;
-  const zeroRun = zeroRunBytes(source, units) as u32;
-  if (zeroRun < best) {
-    best = zeroRun;
-    method = ZERO_RUN;
+  if (zeroRunLeast(source, units) < (best as usize)) {
+    const zeroRun = zeroRunBytes(source, units) as u32;
+    if (zeroRun < best) {
+      best = zeroRun;
+      method = ZERO_RUN;
+    }
   }
   if (delta && kept != 0) {
     gatherXor(image, kept, literal, XORED);
@@ -169,20 +173,15 @@ function gatherXor(image: usize, kept: usize, blocks: u64, target: usize): void 
 function looksRandom(source: usize, raw: u32): bool {
   if (raw < 1024) return false;
   const step = (raw >> 8) as usize;
-  let a: u64 = 0;
-  let b: u64 = 0;
-  let c: u64 = 0;
-  let d: u64 = 0;
+  clearUnits(SEEN, 256);
   const end = source + (raw as usize);
-  for (; source < end; source += step) {
-    const value = load<u8>(source) as u64;
-    const bit = (1 as u64) << (value & 63);
-    const part = value >> 6;
-    a |= part == 0 ? bit : 0;
-    b |= part == 1 ? bit : 0;
-    c |= part == 2 ? bit : 0;
-    d |= part == 3 ? bit : 0;
-  }
-  const distinct = popcnt<u64>(a) + popcnt<u64>(b) + popcnt<u64>(c) + popcnt<u64>(d);
+  for (; source < end; source += step) store<u8>(SEEN + (load<u8>(source) as usize), 1);
+  let sum = v128.load(SEEN);
+  for (let i: usize = 16; i < 256; i += 16) sum = i8x16.add(sum, v128.load(SEEN + i));
+  // No lane is more than 16.
+  const words = i16x8.extadd_pairwise_i8x16_u(sum);
+  const longs = i32x4.dot_i16x8_s(words, i16x8.splat(1));
+  const distinct = i32x4.extract_lane(longs, 0) + i32x4.extract_lane(longs, 1)
+    + i32x4.extract_lane(longs, 2) + i32x4.extract_lane(longs, 3);
   return (distinct as u32) > DISTINCT_MAX;
 }

@@ -2,7 +2,7 @@
 // One call goes on until the segment ends, the chunk is full or the group of literals for the
 // general codec is full; the caller sees to that and calls again.
 import { copyUnits } from './bytes';
-import { compress, groupBytes, literalBytes } from './classify';
+import { compress, DELTA, groupBytes, literalBytes } from './classify';
 import { blockShift, blocksPerPage, wholePage } from './identify';
 import { pageCount, rowOf, updateKnown } from './index';
 import { admit, keptCopy, keptCount, keptSlot, markChanged, noteWritten } from './kept';
@@ -10,6 +10,7 @@ import {
   clearSources, clearTable, indexKept, nameSlot, shareBlocks, sharedBefore, sharedBlocks,
   sourceCount, writeVarint, zeroBlocks,
 } from './share';
+import { isAdmitted, noteKept } from './sampling';
 import { count, STAT_BEFORE, STAT_BLOCKS, STAT_PAGES, STAT_SHARED, STAT_ZERO } from './stats';
 
 const DONE: i32 = 0;
@@ -138,7 +139,9 @@ function encodePage(slot: u32, page: u32): void {
   }
   writeHead(page, method, changed, zero, shared, literal);
   chunkPages += 1;
-  if (keptCount != 0) keep(page, kept, image, changed);
+  if (keptCount != 0) {
+    keep(page, kept, image, changed, method == DELTA || (sharing && sharedBefore != 0));
+  }
 }
 
 function writeHead(
@@ -184,8 +187,9 @@ function writeHead(
 }
 
 /** Brings the kept copy up to date, or keeps the page if it is worth it. */
-function keep(page: u32, kept: i32, image: usize, changed: u64): void {
+function keep(page: u32, kept: i32, image: usize, changed: u64, helped: bool): void {
   const hot = noteWritten(page);
+  if (hot || helped || kept >= 0) noteKept(helped);
   if (kept >= 0) {
     const copy = keptCopy(kept);
     for (let left = changed; left != 0; left &= left - 1) {
@@ -194,7 +198,7 @@ function keep(page: u32, kept: i32, image: usize, changed: u64): void {
     }
     markChanged(kept);
     if (sharing) indexKept(kept, rowOf(page), changed);
-  } else if (hot) {
+  } else if (hot && isAdmitted()) {
     const slot = admit(page);
     copyUnits(keptCopy(slot), image, 4096);
     if (sharing) indexKept(slot, rowOf(page), wholePage);

@@ -24,7 +24,7 @@ export {
 export { sourceCount } from './share';
 export { statsAt } from './stats';
 export { wkdmDecode, wkdmEncode } from './wkdm';
-export { zeroRunBytes, zeroRunDecode, zeroRunEncode } from './zero-run';
+export { zeroRunBytes, zeroRunDecode, zeroRunEncode, zeroRunLeast } from './zero-run';
 export {
   beginSegment, digestImages, initClassify, initDecode, initEncode, initIndex, initKept, initShare,
   setEpoch,

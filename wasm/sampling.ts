@@ -37,6 +37,36 @@ export function noteShared(asked: u32, inSegment: u32, inKept: u32): void {
   }
 }
 
+/** Pages after which the use of kept pages is judged. */
+const KEPT_WINDOW: u32 = 1024;
+/** Fewer than one in so many helped: copying what is admitted costs more than it saves. */
+const KEPT_RARE: u32 = 16;
+let isRarelyKept: bool = false;
+let keptPages: u32 = 0;
+let keptHelped: u32 = 0;
+let turn: u32 = 0;
+
+/** A page that is kept, or hot, was written; `helped`: a kept copy made it smaller. */
+export function noteKept(helped: bool): void {
+  keptPages += 1;
+  keptHelped += helped as u32;
+  if (keptPages < KEPT_WINDOW) return;
+  isRarelyKept = isRarelyKept ? keptHelped * 2 < keptPages : keptHelped * KEPT_RARE < keptPages;
+  keptPages >>= 1;
+  keptHelped >>= 1;
+}
+
+/**
+ * Whether a hot page takes the place of a kept one. Where that rarely helps (a log that wraps round
+ * writes more hot pages than can be kept, and evicts each before its turn comes again), one in
+ * eight does: it costs little, and part of what wraps round stays.
+ */
+export function isAdmitted(): bool {
+  if (!isRarelyKept) return true;
+  turn += 1;
+  return (turn & 7) == 0;
+}
+
 function nextFilter(filter: u64, asked: u32, found: u32): u64 {
   if (filter == 0) return found * RARE < asked ? ONE_IN_EIGHT : 0;
   // Of eight equal blocks one is found here, and those that follow it in a run.

@@ -154,10 +154,14 @@ export function shareBlocks(slot: u32, page: u32, changed: u64, target: usize): 
   runLength = 0;
   nextImage = 0;
   out = target;
-  prefetch(row, changed);
-  for (let left = changed; left != 0; left &= left - 1) {
+  const filter = segmentFilter & keptFilter;
+  const asked = filter == 0 ? changed : changed & passing(row, filter);
+  prefetch(row, asked);
+  let left = asked;
+  while (left != 0) {
     const block = ctz<u64>(left) as u32;
     const bit = (1 as u64) << (block as u64);
+    left &= left - 1;
     const at = image + ((block as usize) << blockShift);
     const hash = load<u64>(row + ((block as usize) << 3));
     if (hash == zeroHash && isZero(at)) {
@@ -168,12 +172,29 @@ export function shareBlocks(slot: u32, page: u32, changed: u64, target: usize): 
       if (nextBefore) sharedBefore += 1;
       refer(nextName, nextBlock);
       nextBlock += 1;
+      // The block after a shared one is asked for, whatever the filter says.
+      left |= (bit << 1) & changed;
     }
   }
   flushRun();
   const shared = popcnt<u64>(sharedBlocks) as u32;
   noteShared(popcnt<u64>(changed & ~zeroBlocks) as u32, shared - sharedBefore, sharedBefore);
   return out;
+}
+
+/** A bit for each block of the row that is zero, by its hash, or has no bit of `filter` in it. */
+function passing(row: usize, filter: u64): u64 {
+  const none = i64x2.splat(0);
+  const filters = i64x2.splat(filter);
+  const zeros = i64x2.splat(zeroHash);
+  let blocks: u64 = 0;
+  for (let i: usize = 0; i < blocksPerPage; i += 2) {
+    const hashes = v128.load(row + (i << 3));
+    const passes = i64x2.eq(v128.and(hashes, filters), none);
+    const either = v128.or(passes, i64x2.eq(hashes, zeros));
+    blocks |= (i64x2.bitmask(either) as u64) << (i as u64);
+  }
+  return blocks;
 }
 
 /**

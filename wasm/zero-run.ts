@@ -55,6 +55,33 @@ export function zeroRunBytes(source: usize, units: usize): usize {
   return bytes as usize;
 }
 
+/**
+ * A number that `zeroRunBytes` is not below, for at most 64 units, at a quarter of its cost: a byte
+ * for each unit, each byte that is not zero, and each eight of those.
+ */
+export function zeroRunLeast(source: usize, units: usize): usize {
+  const zero = i64x2.splat(0);
+  // Each lane counts one zero a unit at most.
+  let a = zero;
+  let b = zero;
+  let c = zero;
+  let d = zero;
+  const end = source + (units << 6);
+  for (; source < end; source += 64) {
+    a = i8x16.sub(a, i8x16.eq(v128.load(source), zero));
+    b = i8x16.sub(b, i8x16.eq(v128.load(source, 16), zero));
+    c = i8x16.sub(c, i8x16.eq(v128.load(source, 32), zero));
+    d = i8x16.sub(d, i8x16.eq(v128.load(source, 48), zero));
+  }
+  const ab = i16x8.extadd_pairwise_i8x16_u(i8x16.add(a, b));
+  const cd = i16x8.extadd_pairwise_i8x16_u(i8x16.add(c, d));
+  const sums = i32x4.dot_i16x8_s(i16x8.add(ab, cd), i16x8.splat(1));
+  const zeros = i32x4.extract_lane(sums, 0) + i32x4.extract_lane(sums, 1)
+    + i32x4.extract_lane(sums, 2) + i32x4.extract_lane(sums, 3);
+  const others = (units << 6) - (zeros as usize);
+  return units + others + (others >> 3);
+}
+
 /** Writes to `target` (which needs 8 bytes to spare); returns where it ended. */
 export function zeroRunEncode(source: usize, units: usize, target: usize): usize {
   const end = source + (units << 6);

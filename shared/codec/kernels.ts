@@ -93,6 +93,7 @@ export interface KernelExports {
   wkdmEncode(source: number, words: number, target: number): number;
   wkdmDecode(source: number, end: number, words: number, target: number): number;
   zeroRunBytes(source: number, units: number): number;
+  zeroRunLeast(source: number, units: number): number;
   zeroRunEncode(source: number, units: number, target: number): number;
   zeroRunDecode(source: number, end: number, units: number, target: number): number;
 }

@@ -104,6 +104,8 @@ test('zero-run counts exactly what it would write', async (t) => {
       const units = 1 + random.below(64);
       const counted = fixture.kernels.run.zeroRunBytes(fixture.source, units);
       t.is(counted, methods['zero-run']!.pack(fixture, units));
+      const least = fixture.kernels.run.zeroRunLeast(fixture.source, units);
+      t.true(least <= counted && least >= counted * 0.6, `${kind}: ${least} of ${counted}`);
     }
   }
 });

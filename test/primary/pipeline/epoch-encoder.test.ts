@@ -276,6 +276,27 @@ test('a hot page that became something else is not sent as a difference', async 
   t.is(stats.zeroRun.pages, 1);
 });
 
+test('of more hot pages than can be kept, some stay kept', async (t) => {
+  const { encoder, replica } = await createPair({ ...smallOptions, sharing: false });
+  const guest = new ArrayMemory(256);
+  new Random(15).fill(guest.bytes.subarray(0, 64 * pageBytes));
+  let deltas = 0;
+  for (let number = 1; number <= 120; number++) {
+    // Half of 64 pages in turn, where 16 can be kept.
+    const pages = allPages(32).map((page) => page + (number % 2) * 32);
+    for (const page of pages) {
+      for (let block = 0; block < 64; block++) guest.page(page)[block * 64 + 9]! += 1;
+    }
+    const { payloads, stats } = encodeEpoch(encoder, number, guest, pages);
+    for (const payload of payloads) replica.decode(payload);
+    replica.commit();
+    encoder.acknowledged(epoch(number));
+    if (number > 80) deltas += stats.delta.pages;
+  }
+  t.true(Buffer.from(replica.ram.bytes).equals(guest.bytes));
+  t.true(deltas / (40 * 32) > 0.08, `${deltas} pages went as differences`);
+});
+
 test('equal blocks are found again after a long time without any', async (t) => {
   const { encoder } = await createPair(smallOptions);
   const guest = new ArrayMemory(256);

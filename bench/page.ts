@@ -22,7 +22,8 @@ export function renderPage(report: Report, suites: readonly Suite[]): string {
     '# Benchmarks',
     `Written by \`npm run bench\`; do not edit. All numbers are of one run on one machine. "Spread"
 is the range from the tenth to the ninetieth percentile of the runs; a ratio is taken inside each
-run and the median is given.${otherWork(report.conditions)}`,
+run and the median is given. What clients see of failovers and switchovers, and what output commit
+costs them, is measured by drills: [DRILLS.md](DRILLS.md#what-was-measured).${otherWork(report.conditions)}`,
     conditionTable(report.conditions),
     '## Numbers to reach',
     targetTable(report.targets),

@@ -3,35 +3,38 @@ import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import type { DrillResult } from './result.ts';
 import { scenarios } from './scenarios.ts';
-import { seriesTable } from './series.ts';
+import { latencyTable, seriesTable } from './series.ts';
 
 /**
- * `npm run drills -- [SCENARIO...] [--runs N] [--guest FILE] [--duration SECONDS]`: drills one after
- * the other, each a process of its own as an operator would start it, then one table of all.
+ * `npm run drills -- [SCENARIO...] [--runs N] [--guest FILE]... [--duration SECONDS]`: drills one after
+ * the other, with each of the files, each a process of its own as an operator would start it; then
+ * one table of all, and one of latencies where a scenario measures them.
  * Without a SCENARIO: every one. Exits 1 if a check of any of them failed.
  */
 const { values, positionals } = parseArgs({
   allowPositionals: true,
   options: {
     runs: { type: 'string', default: '1' },
-    guest: { type: 'string' },
+    guest: { type: 'string', multiple: true, default: [] },
     duration: { type: 'string' },
   },
 });
 const names = positionals.length > 0 ? positionals : Object.keys(scenarios);
 const command = fileURLToPath(new URL('../cli/main.js', import.meta.url));
-const passedOn = (['guest', 'duration'] as const).flatMap((name) =>
-  values[name] === undefined ? [] : [`--${name}`, values[name]],
-);
+const passedOn = values.duration === undefined ? [] : ['--duration', values.duration];
+const guests = values.guest.length === 0 ? [[]] : values.guest.map((file) => ['--guest', file]);
 
 const results: DrillResult[] = [];
 let withoutResult = 0;
 for (let run = 1; run <= Number(values.runs); run++) {
   for (const name of names) {
-    const result = await drill(name);
-    if (result === undefined) withoutResult += 1;
-    else results.push(result);
-    process.stdout.write(`${run} ${name}: ${describe(result)}\n`);
+    for (const guest of guests) {
+      const result = await drill(name, guest);
+      if (result === undefined) withoutResult += 1;
+      else results.push(result);
+      const label = [String(run), name, ...guest.slice(1)].join(' ');
+      process.stdout.write(`${label}: ${describe(result)}\n`);
+    }
   }
 }
 const first = results[0]?.conditions;
@@ -43,11 +46,13 @@ if (first !== undefined) {
   );
 }
 process.stdout.write(`\n${seriesTable(results)}\n`);
+const latencies = latencyTable(results);
+if (latencies !== undefined) process.stdout.write(`\n${latencies}\n`);
 if (withoutResult > 0 || results.some(({ ok }) => !ok)) process.exitCode = 1;
 
 /** Undefined where it printed no result: the command line or the file was refused, and it says so. */
-async function drill(name: string): Promise<DrillResult | undefined> {
-  const child = spawn(process.execPath, [command, 'drill', name, '--json', ...passedOn], {
+async function drill(name: string, guest: readonly string[]): Promise<DrillResult | undefined> {
+  const child = spawn(process.execPath, [command, 'drill', name, '--json', ...guest, ...passedOn], {
     stdio: ['ignore', 'pipe', 'inherit'],
   });
   let text = '';

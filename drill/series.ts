@@ -5,7 +5,7 @@ import type { DrillResult } from './result.ts';
 /** What a row of the table needs of a result. */
 export type SeriesResult = Pick<
   DrillResult,
-  'scenario' | 'ok' | 'failoverMs' | 'client' | 'dataLost' | 'unprotectedWrites'
+  'scenario' | 'ok' | 'epochMs' | 'failoverMs' | 'client' | 'dataLost' | 'unprotectedWrites'
 >;
 
 const header = [
@@ -22,8 +22,46 @@ const header = [
 export function seriesTable(results: readonly SeriesResult[]): string {
   const names = [...new Set(results.map(({ scenario }) => scenario))];
   const rows = names.map((name) => seriesRow(results.filter(({ scenario }) => scenario === name)));
+  return table(header, rows);
+}
+
+const latencyHeader = [
+  ...['epochs of', 'the guest', 'drills', 'answers'],
+  ...['median', '90 %', '99 %', 'longest'],
+];
+
+/**
+ * From request to answer, as clients saw it, by length of epoch and stretch: the median over the
+ * drills of each quantile, and the longest of all. Times in milliseconds. Undefined where no
+ * scenario told stretches apart.
+ */
+export function latencyTable(results: readonly SeriesResult[]): string | undefined {
+  const told = results.flatMap(({ scenario, epochMs, client }) =>
+    scenario === 'latency' && client !== null
+      ? client.latency.map((latency) => ({ epochMs, ...latency }))
+      : [],
+  );
+  const keyOf = ({ epochMs, stretch }: (typeof told)[number]) => `${epochMs} ${stretch}`;
+  const rows = [...new Set(told.map(keyOf))].map((key) => {
+    const of = told.filter((one) => keyOf(one) === key);
+    const { epochMs, stretch } = of[0]!;
+    const each = (share: 'p50Ms' | 'p90Ms' | 'p99Ms' | 'maxMs') =>
+      of.flatMap((one) => (one[share] === null ? [] : [one[share]]));
+    const middle = (['p50Ms', 'p90Ms', 'p99Ms'] as const).map((share) =>
+      precise(quantile(each(share), 0.5)),
+    );
+    const answers = of.reduce((sum, one) => sum + one.answers, 0);
+    return [
+      ...[`${epochMs} ms`, stretch, String(of.length), formatCount(answers)],
+      ...[...middle, precise(quantile(each('maxMs'), 1))],
+    ];
+  });
+  return rows.length === 0 ? undefined : table(latencyHeader, rows);
+}
+
+function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
   const line = (cells: readonly string[]) => `| ${cells.join(' | ')} |`;
-  return [line(header), line(header.map(() => '---')), ...rows.map(line)].join('\n');
+  return [line(head), line(head.map(() => '---')), ...rows.map(line)].join('\n');
 }
 
 function seriesRow(results: readonly SeriesResult[]): string[] {
@@ -59,4 +97,5 @@ const spread = (values: readonly number[]) =>
     ? '–'
     : `${milliseconds(quantile(values, 0.5))}, ${milliseconds(quantile(values, 1))}`;
 
+const precise = (ms: number | null) => (ms === null ? '–' : ms.toFixed(1));
 const milliseconds = (value: number | null) => (value === null ? '–' : String(Math.round(value)));

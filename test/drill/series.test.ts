@@ -1,5 +1,5 @@
 import test from 'ava';
-import { type SeriesResult, seriesTable } from '../../drill/series.ts';
+import { latencyTable, type SeriesResult, seriesTable } from '../../drill/series.ts';
 
 const phases = { decide: 1, load: 2, verify: 3, resume: 4, service: null };
 const client = {
@@ -13,7 +13,7 @@ const client = {
   },
 };
 const result = (ok: boolean, gapMs: number, two: number): SeriesResult => ({
-  ...{ scenario: 'kill-host', ok, dataLost: two, unprotectedWrites: 1 },
+  ...{ scenario: 'kill-host', epochMs: 100, ok, dataLost: two, unprotectedWrites: 1 },
   failoverMs: { ...phases, detect: gapMs / 2, total: gapMs - 1 },
   client: { ...client, acknowledged: 1000, framesFromTwoCopies: two, faultGapMs: gapMs },
 });
@@ -31,10 +31,37 @@ test('what a single drill lost shows in the sum of many', (t) => {
 
 test('each scenario has a row; what was not measured is a dash', (t) => {
   const none: SeriesResult = {
-    ...{ scenario: 'slow-link', ok: false, dataLost: null, unprotectedWrites: null },
+    ...{ scenario: 'slow-link', epochMs: 100, ok: false, dataLost: null, unprotectedWrites: null },
     ...{ failoverMs: null, client: null },
   };
   const lines = seriesTable([none, result(true, 300, 0)]).split('\n');
   t.is(lines.length, 4);
   t.regex(lines[2]!, /slow-link \| 1 \| 0 \| 0 \| 0 .*– \| – \| – \|/);
+});
+
+test('latencies are told apart by epoch and stretch, the median over all drills of each', (t) => {
+  const latency = (epochMs: number, p50Ms: number): SeriesResult => {
+    const one = { answers: 10, p50Ms, p90Ms: 2 * p50Ms, p99Ms: 3 * p50Ms, maxMs: 4 * p50Ms };
+    const stretches = [
+      { stretch: 'protected', ...one },
+      { stretch: 'alone', ...one, answers: 5, p50Ms: 1 },
+    ];
+    const base = result(true, 300, 0);
+    return {
+      ...{ ...base, scenario: 'latency', epochMs },
+      client: { ...base.client!, latency: stretches },
+    };
+  };
+  const table = latencyTable([latency(25, 10), latency(25, 30), latency(25, 20), latency(50, 7)]);
+  const cells = table!
+    .split('\n')
+    .slice(2)
+    .map((line) => line.slice(2, -2).split(' | '));
+  t.deepEqual(cells, [
+    ['25 ms', 'protected', '3', '30', '20.0', '40.0', '60.0', '120.0'],
+    ['25 ms', 'alone', '3', '15', '1.0', '40.0', '60.0', '120.0'],
+    ['50 ms', 'protected', '1', '10', '7.0', '14.0', '21.0', '28.0'],
+    ['50 ms', 'alone', '1', '5', '1.0', '14.0', '21.0', '28.0'],
+  ]);
+  t.is(latencyTable([result(true, 300, 0)]), undefined);
 });

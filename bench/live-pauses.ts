@@ -44,7 +44,7 @@ export class LivePauses {
     // All that the guest can write: no epoch overflows.
     const captureBytes = pageCount * 4096;
     const encoder = await EpochEncoder.create({ ...defaultEncoder(pageCount), captureBytes });
-    encoder.identifyZeros(0, pageCount);
+    encoder.adoptZeros(0, pageCount);
     tracker.arm();
     return new LivePauses(guest, tracker, encoder);
   }
@@ -54,7 +54,7 @@ export class LivePauses {
     this.#guest = guest;
     this.#encoder = encoder;
     this.#written = new WrittenPages(tracker, pageCount);
-    this.#slots = new CaptureSlots(guest.memory, encoder);
+    this.#slots = new CaptureSlots(guest.memory, { shards: [encoder], shardOf: () => 0 });
     this.#rounds = new LiveRounds(
       {
         ...{ written: this.#written, slots: this.#slots, clock: monotonicClock },
@@ -99,7 +99,6 @@ export class LivePauses {
     const workAfterMs = performance.now() - resumedAt;
     slots.clear();
     this.#encoder.finish();
-    this.#encoder.acknowledged(epoch(this.#epoch));
     const { pauseMs, copiedPages: pausedPages } = checkpoint;
     return { pauseMs, dirtyPages, pausedPages, workAfterMs };
   }

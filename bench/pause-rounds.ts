@@ -50,7 +50,7 @@ export async function measurePauses(
   const dirtyPages: number[] = [];
   const floors: FloorRound[] = [];
   const written = new WrittenPages(tracker, guest.memory.pageCount);
-  const slots = new CaptureSlots(guest.memory, buffer);
+  const slots = new CaptureSlots(guest.memory, { shards: [buffer], shardOf: () => 0 });
   tracker.arm();
   for (let round = 0; round < warmUpRounds + rounds; round++) {
     await sleep(epochMs);

@@ -54,12 +54,13 @@ export class SyntheticEpochs {
     const { memory } = this.guest;
     const step = encoder.captureCapacityPages;
     let run = memory.nextData(0);
-    encoder.identifyZeros(0, this.pageCount);
+    encoder.adoptZeros(0, this.pageCount);
     while (run !== undefined) {
       for (let first = run.first; first < run.end; first += step) {
         const count = Math.min(step, run.end - first);
         memory.readRange(first, count, encoder.captureBuffer, 0);
-        encoder.identifyRange(first, count);
+        for (let slot = 0; slot < count; slot++) encoder.capturePages[slot] = first + slot;
+        encoder.adopt(count);
       }
       run = memory.nextData(run.end);
     }

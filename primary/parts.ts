@@ -1,7 +1,7 @@
 import type { TermClaims } from '../shared/arbiter/term-claims.ts';
 import type { AlarmClock } from '../shared/clock.ts';
 import type { BlockBytes, BlockHash, GeneralCodec } from '../shared/codec/codec-settings.ts';
-import type { PageDigester } from '../shared/codec/page-digester.ts';
+import type { UnderstudyError } from '../shared/errors.ts';
 import type { FoundGuest, Guest } from '../shared/guest/guest.ts';
 import type { Epoch, SessionId } from '../shared/ids.ts';
 import type { EmitEvent } from '../shared/observe/events.ts';
@@ -11,7 +11,7 @@ import type { DirtyTracker } from './capture/tracker.ts';
 import type { PrimaryDisks } from './disk/session-disks.ts';
 import type { PaceLimits } from './epoch-pace.ts';
 import type { BackupLossPolicy } from './machine.ts';
-import type { EpochEncoder } from './pipeline/epoch-encoder.ts';
+import type { PageEncoder } from './pipeline/page-encoder.ts';
 
 /** Everything outside of it that a primary agent works with. */
 export interface PrimaryParts {
@@ -33,8 +33,11 @@ export interface PrimaryParts {
   /** Where the guest has replicated disks. */
   readonly disks?: PrimaryDisks | undefined;
   readonly settings: PrimarySettings;
-  /** Fresh kernels whose hashes use `secret`. */
-  openCodec(secret: Uint8Array): Promise<SessionCodec>;
+  /**
+   * Fresh kernels whose hashes use `secret`, once those before are closed. `onFailed`: they can't
+   * go on, and nobody waits for them who would be told.
+   */
+  openEncoder(secret: Uint8Array, onFailed: (error: UnderstudyError) => void): Promise<PageEncoder>;
   /** What the heartbeats say. */
   readonly progress: PrimaryProgress;
   readonly backup: BackupWatch;
@@ -77,10 +80,6 @@ export interface BackupWatch {
   onSilent(listener: () => void): () => void;
 }
 
-export interface SessionCodec {
-  readonly encoder: EpochEncoder;
-  readonly digester: PageDigester;
-}
 export interface PrimarySettings {
   readonly pace: PaceLimits;
   readonly windowBytes: number;

@@ -3,9 +3,9 @@ import type { AgentConsole } from '../shared/agent/agent-console.ts';
 import { linkAgent } from '../shared/agent/agent-links.ts';
 import type { TermClaims } from '../shared/arbiter/term-claims.ts';
 import { monotonicClock } from '../shared/clock.ts';
-import { type CodecSettings, secretBytes } from '../shared/codec/codec-settings.ts';
+import { secretBytes } from '../shared/codec/codec-settings.ts';
 import { PageDigester } from '../shared/codec/page-digester.ts';
-import { captureBytesOf, chunkBytesOf, paceOf } from '../shared/config/derived.ts';
+import { chunkBytesOf, paceOf } from '../shared/config/derived.ts';
 import { toGuestConfig } from '../shared/config/guest-section.ts';
 import type { PrimaryConfig } from '../shared/config/schema.ts';
 import type { DiskServer } from '../shared/disk/disk-server.ts';
@@ -23,8 +23,8 @@ import type { PrimaryOutcome } from './machine.ts';
 import { OperatorCommands } from './operator-commands.ts';
 import { openCable } from './output/open-cable.ts';
 import { type PauseListener, readableGuest } from './output/readable-guest.ts';
-import type { GuestOutput, PrimarySettings, SessionCodec } from './parts.ts';
-import { EpochEncoder } from './pipeline/epoch-encoder.ts';
+import type { GuestOutput, PrimarySettings } from './parts.ts';
+import { SessionEncoders } from './session-encoders.ts';
 import { whoForbidsStart } from './term-holder.ts';
 
 /**
@@ -80,6 +80,8 @@ async function runOpened(
   );
 
   const chunkBytes = chunkBytesOf(config, transport.payloadBytesMax);
+  const encoders = new SessionEncoders(config, guest.memory.pageCount, chunkBytes);
+  undo.defer(() => encoders.close());
   const cable = await openCable(config, {
     ...{ network, onWarning },
     onCheckpointWanted: () => agentOfGuest.checkpointSoon(),
@@ -97,7 +99,7 @@ async function runOpened(
     found,
     guestPid: guest.pid,
     settings: settingsOf(config),
-    openCodec: (secret) => openCodec(config, guest.memory.pageCount, chunkBytes, secret),
+    openEncoder: (secret, onFailed) => encoders.open(secret, onFailed),
     progress: {
       show: (activity) => {
         cell.activity = activity;
@@ -212,28 +214,6 @@ async function scanDigester(config: PrimaryConfig): Promise<ScanDigester> {
       digester.digestRange(memory, first, count, into);
     },
   };
-}
-
-async function openCodec(
-  config: PrimaryConfig,
-  pageCount: number,
-  chunkBytes: number,
-  secret: Uint8Array,
-): Promise<SessionCodec> {
-  const { hash, blockBytes } = config.identify;
-  const settings: CodecSettings = { pageCount, blockBytes, hash, secret };
-  const encoder = await EpochEncoder.create({
-    ...settings,
-    generalCodec: config.compress.general,
-    wholePages: config.mode !== 'fgbi',
-    sharing: config.share.enabled,
-    compression: config.compress.enabled,
-    delta: config.compress.delta.enabled,
-    captureBytes: captureBytesOf(config),
-    keptBytes: config.compress.delta.keptPages,
-    chunkBytes,
-  });
-  return { encoder, digester: await PageDigester.create(settings) };
 }
 
 function settingsOf(config: PrimaryConfig): PrimarySettings {

@@ -17,13 +17,21 @@ for (const name of asked.length > 0 ? asked : Object.keys(parts)) {
   build();
 }
 
+/** Twice: with memory of an instance's own, and with memory that threads share. */
 function buildWasm() {
-  const out = join(root, 'dist/wasm/kernels.wasm');
+  buildKernels('kernels.wasm', []);
+  const shared = ['--enable', 'threads', '--sharedMemory', '--maximumMemory', '65536'];
+  buildKernels('kernels-shared.wasm', shared);
+}
+
+function buildKernels(name, options) {
+  const out = join(root, 'dist/wasm', name);
   if (isFresh(out, join(root, 'wasm'), /\.ts$/)) return;
   mkdirSync(join(root, 'dist/wasm'), { recursive: true });
   run('npx', [
     ...['--no-install', 'asc', 'wasm/kernels.ts', '--outFile', `${out}.new`],
     ...['-O3', '--noAssert', '--runtime', 'stub', '--importMemory', '--enable', 'simd'],
+    ...options,
   ]);
   renameSync(`${out}.new`, out);
 }

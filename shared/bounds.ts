@@ -58,6 +58,12 @@ export const bounds = Object.freeze({
   /** Live rounds before one pause: each takes off a good part of what the last one left. */
   liveRoundsMax: 8,
 
+  // Encoding.
+  /** Threads that encode; each has a part of the hash index and of the kept pages. */
+  encoderThreadsMax: 8,
+  /** Chunks of one thread that are made and not sent: it goes on while others are on their way. */
+  encoderChunksMax: 3,
+
   // Takeover.
   /** Standbys that are tried, one after the other, before the backup gives up. */
   takeoverAttemptsMax: 5,

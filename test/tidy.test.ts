@@ -38,7 +38,7 @@ const soleImporters: Record<string, string> = {
 
 /** Parts of the product that tests, simulation and benchmarks are made of. */
 const forTests =
-  /^(shared\/guest\/synthetic-|shared\/transport\/memory-bus|shared\/arbiter\/memory-|primary\/capture\/synthetic-)/;
+  /^(shared\/guest\/synthetic-|shared\/transport\/memory-bus|shared\/arbiter\/memory-|primary\/(capture\/synthetic-|pipeline\/local-))/;
 
 /** Started by name, not by import: command, worker, or bench entry points. */
 const entryPoints =

@@ -25,14 +25,18 @@ export function initZeroPage(): void {
   zeroDigest = digestRow(ZERO_ROW);
 }
 
-/** Starts an index in which every page is zero and unknown. */
+/** Starts an index that has no page yet. */
 export function initIndex(count: u32, rowsAt: usize, digestsAt: usize, flagsAt: usize): void {
   pageCount = count;
   rows = rowsAt;
   digests = digestsAt;
   flags = flagsAt;
   rootDigest = 0;
-  for (let page: u32 = 0; page < count; page++) {
+}
+
+/** Once for each page that the index is to have: it is zero and unknown. */
+export function clearPages(first: u32, end: u32): void {
+  for (let page = first; page < end; page++) {
     memory.copy(rowOf(page), ZERO_ROW, rowBytes);
     store<u64>(digests + ((page as usize) << 3), zeroDigest);
     store<u8>(flags + page, UNKNOWN);

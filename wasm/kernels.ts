@@ -5,8 +5,8 @@ import { digestImages, initDecode } from './decode';
 import { beginSegment, initEncode } from './encode';
 import { blockShift, blocksPerPage, digestRow, identifyPage, mix, setBlocks } from './identify';
 import {
-  initIndex, initZeroPage, pageCount, rootDigest, rowOf, setUnknown, updatePage, updateZero,
-  zeroDigest,
+  clearPages, initIndex, initZeroPage, pageCount, rootDigest, rowOf, setUnknown, updatePage,
+  updateZero, zeroDigest,
 } from './index';
 import { dropKept, initKept, keptCount, setEpoch } from './kept';
 import { initShare } from './share';
@@ -26,8 +26,8 @@ export { statsAt } from './stats';
 export { wkdmDecode, wkdmEncode } from './wkdm';
 export { zeroRunBytes, zeroRunDecode, zeroRunEncode, zeroRunLeast } from './zero-run';
 export {
-  beginSegment, digestImages, initClassify, initDecode, initEncode, initIndex, initKept, initShare,
-  setEpoch,
+  beginSegment, clearPages, digestImages, initClassify, initDecode, initEncode, initIndex,
+  initKept, initShare, setEpoch,
 };
 
 /** Where memory is free for the caller's use. */

@@ -48,17 +48,15 @@ async function measureApply(folder: string, { quick }: SuiteOptions): Promise<Ro
   const backup = { store, decoder };
   try {
     await store.prepareSession(settings);
-    encoder.identifyZeros(0, source.pageCount);
+    encoder.adoptZeros(0, source.pageCount);
     source.run(1);
     const first = await applyEpoch(backup, 1, encodeAll(encoder, source));
-    encoder.acknowledged(epoch(1));
     const rates: number[] = [];
     for (let number = 2; number < 2 + epochs; number++) {
       source.run(quick ? 500 : 4000);
       encoder.begin(epoch(number));
       const chunks = takeChunks(encoder, source.capture(encoder));
       const rate = await applyEpoch(backup, number, { chunks, ...encoder.finish() });
-      encoder.acknowledged(epoch(number));
       if (number >= 2 + warmUpEpochs) rates.push(rate);
     }
     return [

@@ -68,7 +68,6 @@ async function measureWorkload(name: WorkloadName | 'mix', size: Size): Promise<
     source.run(epochPages);
     const count = source.capture(encoder);
     const { ms, bytes } = encodeEpoch(encoder, i, count);
-    encoder.acknowledged(epoch(i));
     if (i <= warmUpEpochs) continue;
     rates.push((count / ms) * 1000);
     shares.push(bytes / (count * pageBytes));

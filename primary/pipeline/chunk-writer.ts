@@ -2,20 +2,28 @@ import { chunkHeaderBytes, groupHeaderBytes, writeChunkHeader } from '../../shar
 import type { BlockBytes, GeneralCodec } from '../../shared/codec/codec-settings.ts';
 import { compressGroup } from '../../shared/codec/general.ts';
 
-/** Puts one chunk payload together (layout: shared/codec/chunk.ts), in a buffer that it reuses. */
+/** Puts one chunk payload together (layout: shared/codec/chunk.ts), in a buffer that is reused. */
 export class ChunkWriter {
-  readonly #out: Buffer;
+  #out: Buffer;
   readonly #chunkBytes: number;
   readonly #blockBytes: BlockBytes;
   readonly #codec: GeneralCodec;
   #groups = 0;
   #groupsBytes = 0;
 
-  constructor(chunkBytes: number, blockBytes: BlockBytes, codec: GeneralCodec) {
-    this.#out = Buffer.alloc(chunkBytes);
-    this.#chunkBytes = chunkBytes;
+  /** `output` is as long as a chunk may be. */
+  constructor(output: Buffer, blockBytes: BlockBytes, codec: GeneralCodec) {
+    this.#out = output;
+    this.#chunkBytes = output.length;
     this.#blockBytes = blockBytes;
     this.#codec = codec;
+  }
+
+  /** Where chunks go from the next one on. */
+  set output(buffer: Buffer) {
+    if (buffer.length !== this.#chunkBytes) throw new Error('an output buffer of another size');
+    if (this.#groups > 0) throw new Error('a chunk is open');
+    this.#out = buffer;
   }
 
   /** Bytes that are left for heads, bodies, sources and one more group. */

@@ -52,3 +52,33 @@ export function readStats(
     chunks,
   };
 }
+
+/** Of parts of one epoch that were encoded apart. */
+export function sumStats(parts: readonly EncodeStats[]): EncodeStats {
+  return parts.reduce(addStats);
+}
+
+function addStats(a: EncodeStats, b: EncodeStats): EncodeStats {
+  return {
+    changedPages: a.changedPages + b.changedPages,
+    changedBlocks: a.changedBlocks + b.changedBlocks,
+    zeroBlocks: a.zeroBlocks + b.zeroBlocks,
+    sharedBlocks: a.sharedBlocks + b.sharedBlocks,
+    sharedBeforeBlocks: a.sharedBeforeBlocks + b.sharedBeforeBlocks,
+    zeroRun: addMethods(a.zeroRun, b.zeroRun),
+    delta: addMethods(a.delta, b.delta),
+    wkdm: addMethods(a.wkdm, b.wkdm),
+    stored: addMethods(a.stored, b.stored),
+    general: addMethods(a.general, b.general),
+    chunkBytes: a.chunkBytes + b.chunkBytes,
+    chunks: a.chunks + b.chunks,
+  };
+}
+
+function addMethods(a: MethodStats, b: MethodStats): MethodStats {
+  return {
+    pages: a.pages + b.pages,
+    bytesIn: a.bytesIn + b.bytesIn,
+    bytesOut: a.bytesOut + b.bytesOut,
+  };
+}

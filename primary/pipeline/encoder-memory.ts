@@ -45,6 +45,7 @@ export function planEncoder(arena: Arena, settings: CodecSettings, sizes: Encode
     slotNames: arena.reserve(capturePages * 8),
     table: arena.reserve(sharing ? tableEntries(capturePages * blocksPerPage) * 4 : 0),
     touched: arena.reserve(capturePages * 4),
+    compared: arena.reserve(capturePages * 8),
     scratch: arena.reserve(scratchPages * 4),
     sources: arena.reserve(chunkSourcesMax * 4),
     // A page's head takes at most 30 bytes; a body may be written beyond its end before it is cut.

@@ -5,19 +5,27 @@ import {
   chunkSourcesMax,
 } from '../../shared/codec/chunk.ts';
 import type { CodecSettings, GeneralCodec } from '../../shared/codec/codec-settings.ts';
-import { createKernels, type Kernels } from '../../shared/codec/kernels.ts';
+import {
+  type KernelBuild,
+  type KernelSpace,
+  type Kernels,
+  reserveKernels,
+  startKernels,
+} from '../../shared/codec/kernels.ts';
+import { asDigests } from '../../shared/codec/region-digest.ts';
 import { type Epoch, pageBytes } from '../../shared/ids.ts';
-import { PageSet } from '../../shared/page-set.ts';
+import type { PageSet } from '../../shared/page-set.ts';
 import { ChunkWriter } from './chunk-writer.ts';
 import { compressionCosts } from './compression-costs.ts';
-import { type EncodeStats, readStats, statsSlots } from './encode-stats.ts';
+import { readStats, statsSlots } from './encode-stats.ts';
 import {
   type EncoderRegions,
   type EncoderSizes,
   planEncoder,
   scratchPages,
 } from './encoder-memory.ts';
-import { EpochsInFlight } from './epochs-in-flight.ts';
+import type { EpochSummary } from './page-encoder.ts';
+import { ShardMap } from './shard-map.ts';
 import { warmUp, warmUpOptions } from './warm-up.ts';
 
 export type { EncodeStats, MethodStats } from './encode-stats.ts';
@@ -41,10 +49,17 @@ export interface EncoderOptions extends CodecSettings {
   readonly linkBytesPerSecond?: number;
 }
 
-export interface EpochSummary {
-  /** Digest of all RAM as of this epoch. */
-  readonly ramDigest: bigint;
-  readonly stats: EncodeStats;
+/** Which pages an encoder is for: those of one shard. */
+export interface ShardPlace {
+  readonly index: number;
+  readonly count: number;
+}
+
+const onlyShard: ShardPlace = { index: 0, count: 1 };
+
+/** Memory for an encoder, planned: any thread can see it if it is a `shared` build. */
+export interface EncoderSpace extends KernelSpace<EncoderRegions> {
+  readonly sizes: EncoderSizes;
 }
 
 /** Answers of the kernel `encodePages`. */
@@ -53,9 +68,11 @@ const groupIsFull = 2;
 const pageOutsideRam = 3;
 
 /**
- * Turns captured pages into chunk payloads: identify, share, compress, in one WASM call for as many
- * pages as fit a chunk. The hash index always says what the guest held when a page was captured
- * last; a bitmap beside it says for which pages the backup may hold something else ("unknown").
+ * Turns captured pages of one shard into chunk payloads: identify, share, compress, in one WASM
+ * call for as many pages as fit a chunk. The hash index always says what the guest held when a page
+ * was captured last; a bitmap beside it says for which pages the backup may hold something else
+ * ("unknown"). References name pages of the same shard only, and only such as come before in the
+ * epoch, or such as the backup held before it: so chunks of two shards may go in any order.
  */
 export class EpochEncoder {
   /** Where captured pages go: `captureCapacityPages` times 4096 bytes. */
@@ -72,38 +89,43 @@ export class EpochEncoder {
   readonly #at: EncoderRegions;
   readonly #writer: ChunkWriter;
   readonly #counters: Float64Array;
-  readonly #inFlight = new EpochsInFlight();
-  /** Counts epochs begun, aborted ones too: the kernels' notion of "this epoch". */
+  readonly #pages: ShardMap;
+  readonly #shard: number;
+  /** The last epoch begun, and the kernels' notion of it: they count from 1. */
+  #epoch = 0;
   #serial = 0;
   #isOpen = false;
+  /** An `encode` of this epoch was not run to its end. */
+  #isPartial = false;
   #generalBytesOut = 0;
   #chunkBytes = 0;
   #chunks = 0;
 
   private constructor(
     options: EncoderOptions,
-    sizes: EncoderSizes,
+    { sizes, regions }: EncoderSpace,
     kernels: Kernels,
-    regions: EncoderRegions,
+    shard: ShardPlace,
+    output: Buffer,
   ) {
     this.#pageCount = options.pageCount;
+    this.#pages = new ShardMap(options.pageCount, shard.count);
+    this.#shard = shard.index;
     this.#wholePages = options.wholePages ?? false;
     this.#kernels = kernels;
     this.#at = regions;
-    this.#writer = new ChunkWriter(options.chunkBytes, options.blockBytes, options.generalCodec);
+    this.#writer = new ChunkWriter(output, options.blockBytes, options.generalCodec);
     this.memoryBytes = kernels.memoryBytes;
     this.captureCapacityPages = sizes.capturePages;
     this.captureBuffer = kernels.bytes(regions.capture, sizes.capturePages * pageBytes);
     this.capturePages = kernels.words(regions.capturePages, sizes.capturePages);
     this.#counters = new Float64Array(kernels.memory.buffer, kernels.run.statsAt(), statsSlots);
     initKernels(kernels, regions, sizes, options);
+    this.#eachRun(0, options.pageCount, (first, end) => kernels.run.clearPages(first, end));
   }
 
   /** Every page is unknown at first. Throws UnderstudyError `E_GUEST_TOO_LARGE`. */
   static async create(options: EncoderOptions): Promise<EpochEncoder> {
-    if (options.chunkBytes < chunkBytesMin || options.chunkBytes > chunkBytesMax) {
-      throw new RangeError(`chunkBytes must be ${chunkBytesMin} to ${chunkBytesMax}`);
-    }
     EpochEncoder.#warm ??= EpochEncoder.#createCold(warmUpOptions(options)).then(warmUp);
     await EpochEncoder.#warm;
     return await EpochEncoder.#createCold(options);
@@ -112,6 +134,15 @@ export class EpochEncoder {
   static #warm: Promise<void> | undefined;
 
   static async #createCold(options: EncoderOptions): Promise<EpochEncoder> {
+    const space = await EpochEncoder.reserve(options, 'own');
+    return EpochEncoder.start(options, space, onlyShard, Buffer.alloc(options.chunkBytes));
+  }
+
+  /** Plans an encoder and reserves its memory. Throws `E_GUEST_TOO_LARGE`. */
+  static async reserve(options: EncoderOptions, build: KernelBuild): Promise<EncoderSpace> {
+    if (options.chunkBytes < chunkBytesMin || options.chunkBytes > chunkBytesMax) {
+      throw new RangeError(`chunkBytes must be ${chunkBytesMin} to ${chunkBytesMax}`);
+    }
     const sizes: EncoderSizes = {
       capturePages: Math.max(1, Math.floor(options.captureBytes / pageBytes)),
       keptPages: options.sharing || options.delta ? Math.floor(options.keptBytes / pageBytes) : 0,
@@ -119,23 +150,57 @@ export class EpochEncoder {
       groupBytes: groupBytesFor(options.chunkBytes),
       sharing: options.sharing,
     };
-    const { kernels, regions } = await createKernels(options, (arena) =>
-      planEncoder(arena, options, sizes),
-    );
-    return new EpochEncoder(options, sizes, kernels, regions);
+    const space = await reserveKernels(build, (arena) => planEncoder(arena, options, sizes));
+    return { ...space, sizes };
   }
 
-  /** The backup holds pages `first` … as they are in slots 0 to `count - 1`; nothing is sent. */
-  identifyRange(first: number, count: number): void {
-    this.#checkRange(first, first + count);
-    if (count > this.captureCapacityPages) throw new RangeError('more pages than were captured');
-    this.#kernels.run.adoptRange(first, count, this.#at.capture);
+  /** On memory that was reserved with the same options; once. Chunks are made in `output`. */
+  static start(
+    options: EncoderOptions,
+    space: EncoderSpace,
+    shard: ShardPlace,
+    output: Buffer,
+  ): EpochEncoder {
+    return new EpochEncoder(options, space, startKernels(space, options), shard, output);
   }
 
-  /** The backup holds zeros in pages `first` to `end - 1`, and so does the guest. */
-  identifyZeros(first: number, end: number): void {
-    this.#checkRange(first, end);
-    this.#kernels.run.adoptZeros(first, end);
+  /** Where chunks are made from the next one on: `chunkBytes` long. */
+  set output(buffer: Buffer) {
+    this.#writer.output = buffer;
+  }
+
+  /** The backup holds the pages in slots 0 to `count - 1` as they are; nothing is sent. */
+  adopt(count: number): void {
+    this.#checkCount(count);
+    const pages = this.capturePages;
+    for (let slot = 0; slot < count; ) {
+      const first = pages[slot]!;
+      let end = slot + 1;
+      while (end < count && pages[end] === first + end - slot) end += 1;
+      this.#checkRange(first, first + end - slot);
+      this.#kernels.run.adoptRange(first, end - slot, this.#at.capture + slot * pageBytes);
+      slot = end;
+    }
+  }
+
+  /** The backup holds zeros in the pages of `first` to `end - 1`, and so does the guest. */
+  adoptZeros(first: number, end: number): void {
+    this.#eachRun(first, end, (from, to) => this.#kernels.run.adoptZeros(from, to));
+  }
+
+  /** The pages in slots 0 to `count - 1` that are not what they were when captured last. */
+  differing(count: number): number[] {
+    this.#checkCount(count);
+    const { digests, compared } = this.#at;
+    this.#kernels.run.digestImages(this.#at.capture, count, compared);
+    const found = asDigests(this.#kernels.bytes(compared, count * 8));
+    const recorded = asDigests(this.#kernels.bytes(digests, this.#pageCount * 8));
+    const pages: number[] = [];
+    for (let slot = 0; slot < count; slot++) {
+      const page = this.capturePages[slot]!;
+      if (found[slot] !== recorded[page]) pages.push(page);
+    }
+    return pages;
   }
 
   /** Page digests, 8 bytes each, of the pages as captured last. A view: it changes later on. */
@@ -162,8 +227,10 @@ export class EpochEncoder {
 
   begin(epoch: Epoch): void {
     if (this.#isOpen) throw new Error('the epoch before is not finished');
-    this.#inFlight.begin(epoch);
+    if (epoch <= this.#epoch) throw new Error(`epoch ${epoch} cannot follow epoch ${this.#epoch}`);
+    this.#epoch = epoch;
     this.#isOpen = true;
+    this.#isPartial = false;
     this.#serial += 1;
     this.#kernels.run.setEpoch(this.#serial);
     this.#kernels.run.beginSegment(0);
@@ -175,61 +242,32 @@ export class EpochEncoder {
 
   /**
    * Encodes slots 0 to `count - 1` as one segment of the open epoch. Each payload is valid until
-   * the next step; all of them must be taken before the slots are filled anew.
+   * the next step; all of them must be taken before the slots are filled anew, and before the epoch
+   * can be finished.
    */
   *encode(count: number): Generator<Uint8Array, void, void> {
     if (!this.#isOpen) throw new Error('no epoch is open');
-    if (count > this.captureCapacityPages) throw new RangeError('more pages than were captured');
-    const serial = this.#serial;
+    this.#checkCount(count);
     const { run } = this.#kernels;
     if (this.#wholePages) run.forgetPages(this.#at.capturePages, count);
     run.beginSegment(count);
-    let isDone = false;
-    try {
-      while (!isDone) {
-        if (!this.#isOpen || serial !== this.#serial) throw new Error('the epoch was aborted');
-        isDone = this.#fillChunk();
-        if (run.pagesInChunk() > 0) yield this.#closeChunk();
-        run.beginChunk();
-      }
-    } finally {
-      if (this.#isOpen && serial === this.#serial) {
-        this.#inFlight.add(this.#kernels.words(this.#at.touched, run.pagesTouched()));
-        // Left early: what was not encoded differs from the backup all the same.
-        this.#inFlight.add(this.capturePages.subarray(run.segmentCursor(), count));
-      }
+    this.#isPartial = true;
+    for (let isDone = false; !isDone; ) {
+      isDone = this.#fillChunk();
+      if (run.pagesInChunk() > 0) yield this.#closeChunk();
+      run.beginChunk();
     }
+    this.#isPartial = false;
   }
 
   finish(): EpochSummary {
     if (!this.#isOpen) throw new Error('no epoch is open');
+    if (this.#isPartial) throw new Error('an epoch was not encoded to its end');
     this.#isOpen = false;
     return {
       ramDigest: this.ramDigest(),
       stats: readStats(this.#counters, this.#generalBytesOut, this.#chunkBytes, this.#chunks),
     };
-  }
-
-  /** The backup holds `epoch` and all before it. */
-  acknowledged(epoch: Epoch): void {
-    this.#inFlight.acknowledge(epoch);
-  }
-
-  /**
-   * Gives up all epochs that are not acknowledged. The pages that they changed are unknown from
-   * now on, and returned: the caller must capture them again.
-   */
-  abort(): PageSet {
-    const pages = new PageSet(this.#pageCount);
-    // What an unfinished `encode` did so far is not among the epoch's pages yet.
-    const { run } = this.#kernels;
-    if (this.#isOpen) {
-      this.#inFlight.add(this.#kernels.words(this.#at.touched, run.pagesTouched()));
-    }
-    this.#inFlight.drain(pages);
-    this.forget(pages);
-    this.#isOpen = false;
-    return pages;
   }
 
   /** Encodes until the chunk is full or the segment ends: then true. */
@@ -271,6 +309,14 @@ export class EpochEncoder {
     return payload;
   }
 
+  #eachRun(first: number, end: number, visit: (first: number, end: number) => void): void {
+    this.#pages.eachRun(this.#shard, first, end, visit);
+  }
+
+  #checkCount(count: number): void {
+    if (count > this.captureCapacityPages) throw new RangeError('more pages than were captured');
+  }
+
   #checkRange(first: number, end: number): void {
     if (first < 0 || end < first || end > this.#pageCount) {
       throw new RangeError(`pages ${first} to ${end} are not in RAM`);
@@ -290,7 +336,7 @@ function initKernels(
   options: EncoderOptions,
 ): void {
   const { run } = kernels;
-  touch(kernels);
+  touch(kernels, at.digests);
   run.initIndex(options.pageCount, at.rows, at.digests, at.flags);
   run.initKept(sizes.keptPages, at.kept, at.keptSlots, at.slotOfPage, at.lastWritten);
   run.initShare(
@@ -326,8 +372,11 @@ function initKernels(
   );
 }
 
-/** The first write to each 4 KiB of a new memory costs a microsecond or two: not in an epoch. */
-function touch(kernels: Kernels): void {
+/**
+ * The first write to each 4 KiB of a new memory costs a microsecond or two: not in an epoch. The
+ * rows are written when their pages enter the index; those of other shards never are.
+ */
+function touch(kernels: Kernels, rowsEnd: number): void {
   const all = kernels.bytes(0, kernels.memoryBytes);
-  for (let at = 0; at < all.length; at += pageBytes) all[at] = all[at]!;
+  for (let at = rowsEnd; at < all.length; at += pageBytes) all[at] = all[at]!;
 }

@@ -20,7 +20,7 @@ export function warmUpOptions(options: EncoderOptions): EncoderOptions {
  */
 export function warmUp(encoder: EpochEncoder): void {
   const words = new Uint32Array(encoder.captureBuffer.buffer, encoder.captureBuffer.byteOffset);
-  encoder.identifyZeros(0, pageCount);
+  encoder.adoptZeros(0, pageCount);
   let state = 1;
   for (let number = 1; number <= epochs; number++) {
     const count = encoder.captureCapacityPages;
@@ -33,7 +33,6 @@ export function warmUp(encoder: EpochEncoder): void {
     encoder.begin(epoch(number));
     for (const _ of encoder.encode(count));
     encoder.finish();
-    encoder.acknowledged(epoch(number));
   }
 }
 

@@ -7,13 +7,15 @@ import type { DiskSeal } from '../../shared/wire/disk-body.ts';
 import { byteLengthOf, frameHeaderBytes } from '../../shared/wire/frame.ts';
 import { splitParts } from '../../shared/wire/part-list.ts';
 import { encodeStreamBody, type StreamMessage } from '../../shared/wire/stream-body.ts';
-import type { EncodeStats, EpochEncoder } from '../pipeline/epoch-encoder.ts';
+import type { EncodeStats } from '../pipeline/encode-stats.ts';
+import type { PageEncoder } from '../pipeline/page-encoder.ts';
 
 export interface PublishedEpoch {
   readonly ramDigest: bigint;
   readonly stats: EncodeStats;
   /** Bytes of all frames, headers included. */
   readonly wireBytes: number;
+  /** What was waited for the encoder, in all. */
   readonly encodeMs: number;
 }
 
@@ -22,7 +24,7 @@ export interface PublishedEpoch {
  * the last of which commits the epoch. One epoch at a time.
  */
 export class EpochPublisher {
-  readonly #encoder: EpochEncoder;
+  readonly #encoder: PageEncoder;
   readonly #sender: StreamSender;
   readonly #clock: AlarmClock;
   readonly #spans: SpanList;
@@ -33,7 +35,7 @@ export class EpochPublisher {
   #frameCount = 0;
   #encodeMs = 0;
 
-  constructor(encoder: EpochEncoder, sender: StreamSender, clock: AlarmClock, spans: SpanList) {
+  constructor(encoder: PageEncoder, sender: StreamSender, clock: AlarmClock, spans: SpanList) {
     this.#encoder = encoder;
     this.#sender = sender;
     this.#clock = clock;
@@ -52,11 +54,11 @@ export class EpochPublisher {
     await this.#send({ kind: 'begin', epochKind, base });
   }
 
-  /** Encodes the buffer's slots 0 … count − 1 and sends them. */
-  async drain(count: number): Promise<void> {
-    if (count === 0) return;
+  /** Encodes the buffer's slots 0 … counts[shard] − 1 of each shard and sends them. */
+  async drain(counts: Uint32Array): Promise<void> {
+    if (counts.every((count) => count === 0)) return;
     let startedAt = this.#clock.nowMs();
-    for (const payload of this.#encoder.encode(count)) {
+    for await (const payload of this.#encoder.encode(counts)) {
       this.#encodeMs += this.#spans.end('encode', startedAt);
       this.#chunkCount += 1;
       await this.#send({ kind: 'chunk', payload });
@@ -81,7 +83,7 @@ export class EpochPublisher {
    * that whoever keeps records knows of every epoch that may be resumed.
    */
   async commit(beforeSent: (published: PublishedEpoch) => void): Promise<void> {
-    const { ramDigest, stats } = this.#encoder.finish();
+    const { ramDigest, stats } = await this.#encoder.finish();
     const commit: StreamMessage = {
       kind: 'commit',
       epochDigest: this.#digest.value(),

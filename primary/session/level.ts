@@ -7,7 +7,8 @@ import {
 } from '../../shared/codec/region-digest.ts';
 import type { GuestMemory } from '../../shared/memory/guest-memory.ts';
 import { PageSet } from '../../shared/page-set.ts';
-import type { EpochEncoder } from '../pipeline/epoch-encoder.ts';
+import type { CaptureSlots } from '../capture/capture-slots.ts';
+import type { PageEncoder } from '../pipeline/page-encoder.ts';
 
 /** Digests of what the backup holds, asked over the wire. */
 export interface PeerDigests {
@@ -19,27 +20,32 @@ export interface PeerDigests {
 
 /**
  * Fills the encoder's hash index from the guest's RAM as it is read now, slice by slice, holes
- * skipped. The guest may run: a page written since the tracker was armed is captured again.
+ * skipped. The guest may run: a page written since the tracker was armed is captured again. `slots`
+ * must be empty, and is again afterwards.
  * Yields to the event loop between slices; throws what `signal` was aborted with.
  */
 export async function indexMemory(
   memory: GuestMemory,
-  encoder: EpochEncoder,
+  slots: CaptureSlots,
+  encoder: PageEncoder,
   clock: AlarmClock,
   signal: AbortSignal,
 ): Promise<void> {
+  const adopt = async (): Promise<void> => {
+    await encoder.adopt(slots.counts);
+    slots.clear();
+    await breathe(clock, signal);
+  };
   let page = 0;
   while (page < memory.pageCount) {
     const run = memory.nextData(page) ?? { first: memory.pageCount, end: memory.pageCount };
-    if (run.first > page) encoder.identifyZeros(page, run.first);
+    if (run.first > page) encoder.adoptZeros(page, run.first);
     for (page = run.first; page < run.end; ) {
-      const count = Math.min(slicePages, run.end - page, encoder.captureCapacityPages);
-      memory.readRange(page, count, encoder.captureBuffer, 0);
-      encoder.identifyRange(page, count);
-      page += count;
-      await breathe(clock, signal);
+      page = slots.captureRange(page, Math.min(run.end, page + slicePages - slots.count));
+      if (slots.count >= slicePages || page < run.end) await adopt();
     }
   }
+  await adopt();
 }
 
 /**
@@ -48,10 +54,10 @@ export async function indexMemory(
  */
 export async function findDifferingPages(
   pageCount: number,
-  encoder: EpochEncoder,
+  encoder: PageEncoder,
   peer: PeerDigests,
 ): Promise<PageSet> {
-  const ours = asDigests(encoder.pageDigests(0, pageCount));
+  const ours = asDigests(await encoder.pageDigests(0, pageCount));
   const differing = new PageSet(pageCount);
   for (const region of differingDigests(regionDigestsOf(ours), await peer.regions())) {
     const first = region * regionPages;

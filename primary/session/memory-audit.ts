@@ -1,10 +1,9 @@
-import type { PageDigester } from '../../shared/codec/page-digester.ts';
-import { asDigests, differingDigests } from '../../shared/codec/region-digest.ts';
 import { UnderstudyError } from '../../shared/errors.ts';
 import type { Epoch } from '../../shared/ids.ts';
 import type { GuestMemory } from '../../shared/memory/guest-memory.ts';
 import { PageSet } from '../../shared/page-set.ts';
-import type { EpochEncoder } from '../pipeline/epoch-encoder.ts';
+import type { CaptureSlots } from '../capture/capture-slots.ts';
+import type { PageEncoder } from '../pipeline/page-encoder.ts';
 
 export interface AuditResult {
   readonly epoch: Epoch;
@@ -25,8 +24,8 @@ export interface AuditResult {
  */
 export class MemoryAudit {
   readonly #memory: GuestMemory;
-  readonly #encoder: EpochEncoder;
-  readonly #digester: PageDigester;
+  readonly #slots: CaptureSlots;
+  readonly #encoder: PageEncoder;
   readonly #suspects: PageSet;
   #epoch: Epoch | undefined;
   #startedAtMs = 0;
@@ -35,10 +34,10 @@ export class MemoryAudit {
   #dataEnd = 0;
   #pages = 0;
 
-  constructor(memory: GuestMemory, encoder: EpochEncoder, digester: PageDigester) {
+  constructor(memory: GuestMemory, slots: CaptureSlots, encoder: PageEncoder) {
     this.#memory = memory;
+    this.#slots = slots;
     this.#encoder = encoder;
-    this.#digester = digester;
     this.#suspects = new PageSet(memory.pageCount);
   }
 
@@ -54,26 +53,22 @@ export class MemoryAudit {
   }
 
   /**
-   * Reads the next pages. To be called when the index is that of the last checkpoint, that is
-   * after an epoch was encoded. Returns the result once the pass is over and settled.
+   * Reads the next pages. To be called when the index is that of the last checkpoint and the slots
+   * are empty, that is after an epoch was encoded. Returns the result once the pass is over and
+   * settled.
    */
-  slice(): AuditResult | undefined {
+  async slice(): Promise<AuditResult | undefined> {
     if (this.#epoch === undefined) return undefined;
     if (this.#nextPage >= this.#memory.pageCount) return this.#finish(this.#epoch);
-    const { buffer, capacityPages } = this.#digester;
-    let left = slicePages;
-    while (left > 0) {
-      if (!this.#findData()) break;
+    for (let left = slicePages; left > 0 && this.#findData(); ) {
       const first = this.#nextPage;
-      const count = Math.min(left, capacityPages, this.#dataEnd - first);
-      this.#memory.readRange(first, count, buffer, 0);
-      const found = asDigests(this.#digester.digestBuffer(count));
-      const recorded = asDigests(this.#encoder.pageDigests(first, count));
-      for (const at of differingDigests(found, recorded)) this.#suspects.add(first + at);
-      this.#nextPage = first + count;
-      this.#pages += count;
-      left -= count;
+      this.#nextPage = this.#slots.captureRange(first, Math.min(this.#dataEnd, first + left));
+      this.#pages += this.#nextPage - first;
+      left -= this.#nextPage - first;
+      const isFull = this.#nextPage < this.#dataEnd;
+      if (isFull || left === 0 || this.#slots.count >= comparedPagesMin) await this.#compare();
     }
+    await this.#compare();
     return undefined;
   }
 
@@ -92,6 +87,13 @@ export class MemoryAudit {
         fields: { epoch: result.epoch, page: result.firstDifferingPage },
       },
     );
+  }
+
+  async #compare(): Promise<void> {
+    if (this.#slots.count === 0) return;
+    const found = await this.#encoder.differing(this.#slots.counts);
+    this.#slots.clear();
+    for (const page of found) this.#suspects.add(page);
   }
 
   /** Moves on to the next allocated page; false where there is none. */
@@ -118,3 +120,5 @@ export class MemoryAudit {
 
 /** 32 MiB: a few milliseconds between two checkpoints. */
 const slicePages = 8192;
+/** So many are compared at once, from however many runs of allocated pages. */
+const comparedPagesMin = 1024;

@@ -42,9 +42,17 @@ export async function openSession(
 ): Promise<Session> {
   const { tracker, transport, clock, emit, settings, output } = parts;
   const { guest, about, control } = options;
-  const { encoder, digester } = await parts.openCodec(options.secret);
+  const onFailed = (error: UnderstudyError): void => {
+    options.onWarning(error);
+    options.onBroken(error);
+  };
+  const encoder = await parts.openEncoder(options.secret, onFailed);
   // Closed meanwhile: it must not come back to life, or the agent would wait for its end.
-  if (!options.isWanted()) throw sessionClosed('it ended while it was being opened');
+  if (!options.isWanted()) {
+    const why = sessionClosed('it ended while it was being opened');
+    await encoder.close(why);
+    throw why;
+  }
   const subjects = subjectsOf(guest.name);
   const sender = new StreamSender({
     transport,
@@ -63,14 +71,11 @@ export async function openSession(
   const { baselineEveryEpochs, verifyEveryEpochs, liveRounds } = settings;
   const disks = openDisks(parts.disks, sender, settings, options.secret);
   return new Session({
-    ...{ about, guest, tracker, encoder, digester, sender, control, clock, emit, output },
+    ...{ about, guest, tracker, encoder, sender, control, clock, emit, output },
     ...{ disks, baselineEveryEpochs, verifyEveryEpochs, liveRounds },
     brakeAfterMs: settings.pace.intervalMs,
     onBarrier: () => options.onBarrier(),
     onPaused: (taken) => options.onPaused(taken),
-    onFailed: (error) => {
-      options.onWarning(error);
-      options.onBroken(error);
-    },
+    onFailed,
   });
 }

@@ -9,12 +9,12 @@ import { isUnderstudyError, UnderstudyError } from '../../shared/errors.ts';
 import { type Epoch, epoch } from '../../shared/ids.ts';
 import type { EmitEvent } from '../../shared/observe/events.ts';
 import type { About, ControlChannel } from '../../shared/transport/control-channel.ts';
-import type { EpochEncoder } from '../pipeline/epoch-encoder.ts';
+import type { PageEncoder } from '../pipeline/page-encoder.ts';
 
 export interface ComparisonParts {
   readonly about: About;
   readonly control: ControlChannel;
-  readonly encoder: EpochEncoder;
+  readonly encoder: PageEncoder;
   readonly pageCount: number;
   readonly clock: Clock;
   readonly emit: EmitEvent;
@@ -61,8 +61,9 @@ export class ReplicaComparison {
   }
 
   /** `number` was encoded: the index is what the guest's RAM was then. */
-  encoded(number: Epoch): void {
-    if (this.#asked?.epoch === number) this.#asked.ours = this.#regions();
+  async encoded(number: Epoch): Promise<void> {
+    const asked = this.#asked;
+    if (asked?.epoch === number) asked.ours = await this.#regions();
   }
 
   /** Returns how many pages were compared. Throws `E_VERIFY_REPLICA` where one differs. */
@@ -91,13 +92,13 @@ export class ReplicaComparison {
     const request = { kind: 'page-digests-request' as const, epoch: epoch(0), first, count };
     const kinds = ['region-digests', 'page-digests'] as const;
     const answer = await control.ask(about, request, kinds, answerTimeoutMs);
-    const ours = asDigests(encoder.pageDigests(first, count));
+    const ours = asDigests(await encoder.pageDigests(first, count));
     return first + (differingDigests(ours, answer.digests)[0] ?? 0);
   }
 
-  #regions(): BigUint64Array {
+  async #regions(): Promise<BigUint64Array> {
     const { encoder, pageCount } = this.#parts;
-    return regionDigestsOf(asDigests(encoder.pageDigests(0, pageCount)));
+    return regionDigestsOf(asDigests(await encoder.pageDigests(0, pageCount)));
   }
 
   #onError(error: unknown): VerifiedRam | null {

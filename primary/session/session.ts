@@ -1,5 +1,4 @@
 import type { AlarmClock } from '../../shared/clock.ts';
-import type { PageDigester } from '../../shared/codec/page-digester.ts';
 import { UnderstudyError } from '../../shared/errors.ts';
 import type { DirectIoMark, Guest } from '../../shared/guest/guest.ts';
 import { type Epoch, epoch, type Term } from '../../shared/ids.ts';
@@ -19,7 +18,7 @@ import type { SessionDisks } from '../disk/session-disks.ts';
 import { brakeShare } from '../epoch-pace.ts';
 import type { EpochTaken } from '../epoch-timer.ts';
 import type { GuestOutput } from '../parts.ts';
-import type { EpochEncoder } from '../pipeline/epoch-encoder.ts';
+import type { PageEncoder } from '../pipeline/page-encoder.ts';
 import { DigestQuestions } from './digest-questions.ts';
 import { EpochPublisher } from './epoch-publisher.ts';
 import { breathe, findDifferingPages, indexMemory } from './level.ts';
@@ -31,8 +30,7 @@ export interface SessionParts {
   readonly about: About;
   readonly guest: Guest;
   readonly tracker: DirtyTracker;
-  readonly encoder: EpochEncoder;
-  readonly digester: PageDigester;
+  readonly encoder: PageEncoder;
   readonly sender: StreamSender;
   readonly control: ControlChannel;
   readonly output: Pick<GuestOutput, 'hold' | 'barrier'>;
@@ -97,7 +95,7 @@ export class Session {
     const roundsParts = {
       ...{ written: this.#written, slots: this.#slots, clock, spans: this.#spans },
       roundsWanted: parts.liveRounds,
-      drain: (count: number) => this.#drain(count),
+      drain: () => this.#drain(),
     };
     this.#rounds = new LiveRounds(roundsParts, memory.pageCount);
     this.#brake = new GuestBrake({
@@ -114,7 +112,7 @@ export class Session {
       ...{ comparison: this.#comparison, closed: this.#closed.signal },
       disks: () => this.#levelParts(),
     });
-    this.#audit = new MemoryAudit(parts.guest.memory, parts.encoder, parts.digester);
+    this.#audit = new MemoryAudit(memory, this.#slots, parts.encoder);
   }
 
   /**
@@ -132,7 +130,7 @@ export class Session {
     written.arm();
     // Arming may have met pages in the middle of direct I/O. From this pause on it is exact.
     await this.#collectPaused();
-    await indexMemory(guest.memory, encoder, clock, this.#closed.signal);
+    await indexMemory(guest.memory, this.#slots, encoder, clock, this.#closed.signal);
     const pageCount = guest.memory.pageCount;
     const differing = await findDifferingPages(
       pageCount,
@@ -148,7 +146,7 @@ export class Session {
     await this.#publisher.begin(first, 'sync', epoch(0));
     for (let round = 0; round < liveRoundsMax; round++) {
       if (written.toCapture.size <= finalRoundPagesMax) break;
-      await this.#slots.capture(written.toCapture, (count) => this.#drain(count));
+      await this.#slots.capture(written.toCapture, () => this.#drain());
       written.toCapture.clear();
       await this.#drainSlots();
       await this.#collectPaused();
@@ -173,7 +171,7 @@ export class Session {
     await this.#closeEpoch(number, options.staysPaused);
     if (verifies) this.#audit.begin(number, clock.nowMs());
     await breathe(this.#parts.clock, this.#closed.signal);
-    this.#auditSlice();
+    await this.#auditSlice();
   }
 
   /**
@@ -217,7 +215,6 @@ export class Session {
     for (const earlier of this.#capturedAtMs.keys()) {
       if (earlier <= number) this.#capturedAtMs.delete(earlier);
     }
-    this.#parts.encoder.acknowledged(number);
     this.#check.acknowledged(number);
     if (number > this.#acked) this.#acked = number;
     this.#onRoom();
@@ -236,9 +233,11 @@ export class Session {
   }
 
   close(cause: string): void {
-    this.#closed.abort(sessionClosed(cause));
+    const why = sessionClosed(cause);
+    this.#closed.abort(why);
     this.#onRoom();
     this.#parts.sender.close();
+    this.#parts.encoder.close(why);
     this.#parts.disks?.stream.close();
   }
 
@@ -261,7 +260,7 @@ export class Session {
       ...{ guest, clock, written, slots: this.#slots, staysPaused },
       ...(directIoBefore === undefined ? {} : { directIoBefore }),
       withBaseline: this.#baselineDue || periodic,
-      drain: (count) => this.#drain(count),
+      drain: () => this.#drain(),
       beforeResume: () => {
         output.barrier(number);
         disks?.stream.barrier(number);
@@ -286,7 +285,7 @@ export class Session {
     // A guest that is handed over stands still until it runs elsewhere: no brake lets it go.
     const sending = this.#sendRest(number, checkpoint);
     await (staysPaused ? sending : this.#brake.during(sending));
-    this.#comparison.encoded(number);
+    await this.#comparison.encoded(number);
     let epochBytes = 0;
     await this.#publisher.commit(({ stats, ramDigest, wireBytes, encodeMs }) => {
       epochBytes = wireBytes;
@@ -331,13 +330,14 @@ export class Session {
     this.#directIoBefore ??= await this.#parts.guest.directIoMark();
   }
 
-  async #drain(count: number): Promise<void> {
-    await this.#publisher.drain(count);
+  /** Encodes and sends what is in the slots. */
+  async #drain(): Promise<void> {
+    await this.#publisher.drain(this.#slots.counts);
     this.#closed.signal.throwIfAborted();
   }
 
   async #drainSlots(): Promise<void> {
-    await this.#drain(this.#slots.count);
+    await this.#drain();
     this.#slots.clear();
   }
 
@@ -362,10 +362,10 @@ export class Session {
     return { server, stream, settings, bytesPerSecond, ask, clock, emit, closed };
   }
 
-  #auditSlice(): void {
+  async #auditSlice(): Promise<void> {
     const { clock, emit } = this.#parts;
     const startedAtMs = clock.nowMs();
-    const done = this.#audit.slice();
+    const done = await this.#audit.slice();
     this.#spans.end('audit', startedAtMs);
     if (done === undefined) return;
     const verifyMs = clock.nowMs() - done.startedAtMs;

@@ -1,7 +1,8 @@
 /**
  * Loads the WASM kernels (`wasm/`). The module is compiled once; each encoder, decoder and digester
  * has an instance with a memory of its own, which is sized when it is made and never grows, so
- * views into it stay valid.
+ * views into it stay valid. There are two builds of the same source: instances of one have memory
+ * of their own thread, those of the other memory that other threads see, too.
  */
 import { readFile } from 'node:fs/promises';
 import { UnderstudyError } from '../errors.ts';
@@ -31,6 +32,7 @@ export interface KernelExports {
   statsAt(): number;
   init(blockShift: number, xxh64: number): void;
   initIndex(pages: number, rows: number, digests: number, flags: number): void;
+  clearPages(first: number, end: number): void;
   initKept(n: number, copies: number, slots: number, slotOfPage: number, written: number): void;
   initShare(
     capture: number,
@@ -123,6 +125,13 @@ const wasmPagesMax = 65536;
 /** Vector loads reach past the last region. */
 const slackBytes = 4096;
 
+/** A memory with its regions; if it is shared, any thread can start kernels on it. */
+export interface KernelSpace<Regions> {
+  readonly module: WebAssembly.Module;
+  readonly memory: WebAssembly.Memory;
+  readonly regions: Regions;
+}
+
 /**
  * An instance with the regions that `plan` reserves. Throws `E_GUEST_TOO_LARGE` where they do not
  * fit in 4 GiB, and a plain Error for a secret of a wrong length.
@@ -131,49 +140,72 @@ export async function createKernels<Regions>(
   settings: HashSettings,
   plan: (arena: Arena) => Regions,
 ): Promise<{ kernels: Kernels; regions: Regions }> {
-  if (settings.secret.length !== secretBytes) throw new Error('the secret must be 192 bytes');
-  const module = await kernelModule();
-  const arena = new Arena(heapBase(module));
+  const space = await reserveKernels('own', plan);
+  return { kernels: startKernels(space, settings), regions: space.regions };
+}
+
+/** Memory for kernels that are started by `startKernels`. Throws `E_GUEST_TOO_LARGE`. */
+export async function reserveKernels<Regions>(
+  build: KernelBuild,
+  plan: (arena: Arena) => Regions,
+): Promise<KernelSpace<Regions>> {
+  const module = await kernelModule(build);
+  knownHeapBase ??= instantiate(module, newMemory(build, 4)).heapBase();
+  const arena = new Arena(knownHeapBase);
   const regions = plan(arena);
   const pages = Math.ceil((arena.end + slackBytes) / wasmPageBytes);
   if (pages > wasmPagesMax) throw tooLarge(pages * wasmPageBytes);
-  const { run, memory } = instantiate(module, pages);
+  return { module, memory: newMemory(build, pages), regions };
+}
+
+/** An instance on memory that no kernels were started on before. */
+export function startKernels(
+  { module, memory }: Pick<KernelSpace<unknown>, 'module' | 'memory'>,
+  settings: HashSettings,
+): Kernels {
+  if (settings.secret.length !== secretBytes) throw new Error('the secret must be 192 bytes');
+  const run = instantiate(module, memory);
   new Uint8Array(memory.buffer).set(settings.secret, run.secretAt());
   run.init(Math.log2(settings.blockBytes), settings.hash === 'xxh64' ? 1 : 0);
-  const kernels: Kernels = {
+  return {
     run,
     memory,
     memoryBytes: memory.buffer.byteLength,
     bytes: (offset, length) => new Uint8Array(memory.buffer, offset, length),
     words: (offset, length) => new Uint32Array(memory.buffer, offset, length),
   };
-  return { kernels, regions };
 }
 
-let compiled: Promise<WebAssembly.Module> | undefined;
+export type KernelBuild = 'own' | 'shared';
 
-function kernelModule(): Promise<WebAssembly.Module> {
-  compiled ??= readFile(new URL('../../wasm/kernels.wasm', import.meta.url)).then((bytes) =>
-    WebAssembly.compile(bytes),
-  );
-  return compiled;
+const files: Readonly<Record<KernelBuild, string>> = {
+  own: 'kernels.wasm',
+  shared: 'kernels-shared.wasm',
+};
+
+const compiled = new Map<KernelBuild, Promise<WebAssembly.Module>>();
+
+function kernelModule(build: KernelBuild): Promise<WebAssembly.Module> {
+  let module = compiled.get(build);
+  if (module === undefined) {
+    const file = new URL(`../../wasm/${files[build]}`, import.meta.url);
+    module = readFile(file).then((bytes) => WebAssembly.compile(bytes));
+    compiled.set(build, module);
+  }
+  return module;
 }
 
+/** Of both builds: they have the same static data. */
 let knownHeapBase: number | undefined;
 
-function heapBase(module: WebAssembly.Module): number {
-  knownHeapBase ??= instantiate(module, 4).run.heapBase();
-  return knownHeapBase;
+function newMemory(build: KernelBuild, pages: number): WebAssembly.Memory {
+  return new WebAssembly.Memory({ initial: pages, maximum: pages, shared: build === 'shared' });
 }
 
-function instantiate(
-  module: WebAssembly.Module,
-  pages: number,
-): { run: KernelExports; memory: WebAssembly.Memory } {
-  const memory = new WebAssembly.Memory({ initial: pages, maximum: pages });
+function instantiate(module: WebAssembly.Module, memory: WebAssembly.Memory): KernelExports {
   // Not `WebAssembly.instantiate`: it waits for a turn of the event loop for the same work.
   const instance = new WebAssembly.Instance(module, { env: { memory, abort } });
-  return { run: instance.exports as unknown as KernelExports, memory };
+  return instance.exports as unknown as KernelExports;
 }
 
 function abort(): never {

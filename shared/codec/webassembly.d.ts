@@ -8,7 +8,7 @@ declare namespace WebAssembly {
     readonly exports: Record<string, unknown>;
   }
   class Memory {
-    constructor(size: { initial: number; maximum: number });
+    constructor(size: { initial: number; maximum: number; shared: boolean });
     readonly buffer: ArrayBuffer;
   }
   interface Global {

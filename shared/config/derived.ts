@@ -29,6 +29,11 @@ export function paceOf({ mode, epoch, guest, output }: PrimaryConfig | LabConfig
   };
 }
 
+/** `pipeline.workers`: one of `cores` is left to the guest's side of the agent. */
+export function workersOf({ pipeline }: PrimaryConfig | LabConfig, cores: number): number {
+  return pipeline.workers ?? Math.min(4, Math.max(1, cores - 1));
+}
+
 /** `staging.bytesMax`: half of the guest, at least 64 MiB. */
 export function stagingBytesOf({ staging, guest }: BackupConfig | LabConfig): number {
   return staging.bytesMax ?? Math.max(64 * mib, guest.memory / 2);

@@ -175,6 +175,21 @@ export const compress = group('How the blocks that are sent are made smaller.', 
   }),
 });
 
+export const pipeline = group('The threads that find, share and compress what changed.', {
+  workers: optional(
+    integer({
+      what:
+        'How many, each for a part of the guest’s memory; null: one less than this process may ' +
+        'use of the cores, at least 1 and at most 4.',
+      why:
+        'Raise it where encoding is what epochs wait for and cores are idle. Content that is ' +
+        'equal is found within a part only, so more of them send a little more.',
+      min: 1,
+      max: bounds.encoderThreadsMax,
+    }),
+  ),
+});
+
 export const flow = group('How much is under way between the sides.', {
   window: size({
     what:

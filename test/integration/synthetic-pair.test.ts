@@ -135,10 +135,10 @@ test('RAM of both sides is the same, byte for byte, at an epoch', async (t) => {
   t.true(sameMemory(primary.guest.memory, backup.memory));
 });
 
-test('live rounds change nothing: RAM is the same, and nothing was missed or went astray', async (t) => {
+test('neither live rounds nor threads change anything: RAM is the same, nothing went astray', async (t) => {
   const bus = new MemoryBus({ seed: 12, time: 'real' });
   const backup = await startBackup(t, bus, tmpfsFolder(t));
-  const primary = startPrimary(t, bus, { verifyEveryEpochs: 2, liveRounds: 3 });
+  const primary = startPrimary(t, bus, { verifyEveryEpochs: 2, liveRounds: 3, threads: 2 });
   await primary.events.find('verify', ({ side }) => side === 'primary');
   await primary.events.find('verify', ({ side }) => side === 'backup');
   await primary.events.find('ack', ({ epoch }) => epoch >= 20);
@@ -156,6 +156,23 @@ test('live rounds change nothing: RAM is the same, and nothing was missed or wen
   backup.watch.fallSilent();
   const done = await backup.events.find('takeover');
   t.is(done.ramDigestFound, done.ramDigestExpected);
+});
+
+test('an encoder that dies costs its session: the guest runs on and is protected again', async (t) => {
+  const bus = new MemoryBus({ seed: 14, time: 'real' });
+  const backup = await startBackup(t, bus, tmpfsFolder(t));
+  const primary = startPrimary(t, bus, { threads: 2 });
+  await primary.events.find('ack', ({ epoch }) => epoch >= 3);
+  const from = primary.events.events.length;
+  const worked = primary.guest.counter;
+  // No such pages: its threads throw.
+  primary.encoders[0]!.adoptZeros(0, memoryBytes);
+  await primary.events.find('warning', ({ code }) => code === 'E_ENCODER_WORKER', from);
+  await primary.events.find('state', ({ to }) => to === 'protected', from);
+  t.true(primary.guest.counter > worked);
+  await settled(primary);
+  t.true(sameMemory(primary.guest.memory, backup.memory));
+  t.is(primary.encoders.length, 2);
 });
 
 test('an idle guest is hardly ever stopped, and one that wakes up is soon protected', async (t) => {

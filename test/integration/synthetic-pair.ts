@@ -10,11 +10,12 @@ import { SyntheticTracker } from '../../primary/capture/synthetic-tracker.ts';
 import type { PaceLimits } from '../../primary/epoch-pace.ts';
 import type { BackupLossPolicy, PrimaryOutcome } from '../../primary/machine.ts';
 import type { GuestOutput, InputLogPort } from '../../primary/parts.ts';
-import { EpochEncoder } from '../../primary/pipeline/epoch-encoder.ts';
+import type { EncoderOptions } from '../../primary/pipeline/epoch-encoder.ts';
+import { LocalEncoder } from '../../primary/pipeline/local-encoder.ts';
+import { ThreadEncoder } from '../../primary/pipeline/thread-encoder.ts';
 import { MemoryTerms } from '../../shared/arbiter/memory-arbiter.ts';
 import { TermClaims } from '../../shared/arbiter/term-claims.ts';
 import { monotonicClock } from '../../shared/clock.ts';
-import { PageDigester } from '../../shared/codec/page-digester.ts';
 import { UnderstudyError } from '../../shared/errors.ts';
 import { SyntheticGuest } from '../../shared/guest/synthetic-guest.ts';
 import { SyntheticMemory } from '../../shared/guest/synthetic-memory.ts';
@@ -112,6 +113,8 @@ export interface RunningPrimary {
   readonly watch: ManualWatch;
   readonly transport: MemoryTransport;
   readonly outcome: Promise<PrimaryOutcome>;
+  /** Those with threads, the newest last. */
+  readonly encoders: readonly ThreadEncoder[];
   /** SIGTERM. */
   stop(): Promise<PrimaryOutcome>;
   /** SIGKILL, as far as that is possible in one process: nothing is heard of it any more. */
@@ -128,6 +131,8 @@ export function startPrimary(
     output?: GuestOutput;
     inputLog?: InputLogPort;
     intervalMs?: number;
+    /** That encode; undefined: the agent's own thread does. */
+    threads?: number;
     pace?: Partial<PaceLimits>;
     onBackupLost?: BackupLossPolicy;
     liveRounds?: number;
@@ -139,6 +144,9 @@ export function startPrimary(
   const watch = new ManualWatch();
   const stop = new AbortController();
   const work = setInterval(() => guest.advance(5), 5);
+  const encoders: ThreadEncoder[] = [];
+  const over = new Error('the test is over');
+  t.teardown(() => Promise.all(encoders.map((encoder) => encoder.close(over))));
   const agent = new PrimaryAgent({
     guest,
     tracker: new SyntheticTracker(guest),
@@ -165,20 +173,12 @@ export function startPrimary(
       onBackupLost: options.onBackupLost ?? 'continue',
       liveRounds: options.liveRounds ?? null,
     },
-    openCodec: async (secret) => {
-      const pageCount = memoryBytes / 4096;
-      const settings = { pageCount, blockBytes: 64, hash: 'xxh3', secret } as const;
-      const encoder = await EpochEncoder.create({
-        ...settings,
-        generalCodec: 'lz4',
-        sharing: true,
-        compression: true,
-        delta: true,
-        captureBytes: 1 * mib,
-        keptBytes: 1 * mib,
-        chunkBytes: 256 * 1024,
-      });
-      return { encoder, digester: await PageDigester.create(settings) };
+    openEncoder: async (secret, onFailed) => {
+      const { threads } = options;
+      if (threads === undefined) return await LocalEncoder.create(encoderOptions(secret));
+      const encoder = await ThreadEncoder.create(encoderOptions(secret), threads, onFailed);
+      encoders.push(encoder);
+      return encoder;
     },
     progress: { show: () => {}, captured: () => {}, acked: () => {} },
     backup: watch,
@@ -191,13 +191,26 @@ export function startPrimary(
   };
   t.teardown(end);
   return {
-    ...{ agent, guest, events, watch, transport, outcome },
+    ...{ agent, guest, events, watch, transport, outcome, encoders },
     stop: end,
     vanish: () => {
       clearInterval(work);
       bus.leave(transport);
       transport.disconnect();
     },
+  };
+}
+
+function encoderOptions(secret: Uint8Array): EncoderOptions {
+  return {
+    ...{ pageCount: memoryBytes / 4096, blockBytes: 64, hash: 'xxh3', secret },
+    generalCodec: 'lz4',
+    sharing: true,
+    compression: true,
+    delta: true,
+    captureBytes: 1 * mib,
+    keptBytes: 1 * mib,
+    chunkBytes: 256 * 1024,
   };
 }
 

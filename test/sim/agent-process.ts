@@ -13,7 +13,7 @@ import type { AgentEvent } from '../../shared/observe/events.ts';
 import type { Random } from '../../shared/random.ts';
 import { AgentLinks } from './agent-links.ts';
 import { connectResumed, connectStandby, SimCable } from './cable.ts';
-import { openCodec } from './codec.ts';
+import { openEncoder } from './codec.ts';
 import { CounterGuest, CounterStandby, guestPageCount } from './counter-guest.ts';
 import type { Host } from './host.ts';
 import type { Connection } from './nats-server.ts';
@@ -190,9 +190,9 @@ export class AgentProcess {
             onBackupLost: settings.onBackupLost,
             liveRounds: settings.liveRounds,
           },
-          openCodec: async (secret) => {
+          openEncoder: async (secret) => {
             await this.#main.wait(host.random.unit() * 30);
-            return await openCodec(secret, settings.generalCodec);
+            return await openEncoder(secret, settings.generalCodec);
           },
           progress: links.progressOf(),
           backup: watch,

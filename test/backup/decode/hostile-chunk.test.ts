@@ -23,7 +23,7 @@ async function realChunks(
   const { encoder, replica } = await createPair({ ...smallOptions, ...variant });
   const guest = new ArrayMemory(smallOptions.pageCount);
   const random = new Random(31);
-  encoder.identifyZeros(0, guest.pageCount);
+  encoder.adoptZeros(0, guest.pageCount);
   const all: Uint8Array[] = [];
   for (let number = 1; number <= 5; number++) {
     for (let page = 0; page < 48; page++) {
@@ -116,7 +116,7 @@ test('a decoder that refused a chunk decodes the next one as if nothing had been
   const { encoder, replica } = await createPair(smallOptions);
   const guest = new ArrayMemory(smallOptions.pageCount);
   const random = new Random(5);
-  encoder.identifyZeros(0, guest.pageCount);
+  encoder.adoptZeros(0, guest.pageCount);
   for (let number = 1; number <= 10; number++) {
     for (let i = 0; i < 20; i++) {
       const kind = pageKinds[random.below(pageKinds.length)]!;

@@ -65,7 +65,7 @@ async function startDevice(t: ExecutionContext, name: string) {
     capturePages: new Uint32Array(capacity),
   };
   const written = new WrittenPages(tracker, memory.pageCount);
-  const slots = new CaptureSlots(memory, buffer);
+  const slots = new CaptureSlots(memory, { shards: [buffer], shardOf: () => 0 });
   const drain = () => Promise.reject(new Error('the buffer holds all of RAM'));
   const spans = new SpanList(monotonicClock);
   const parts = { written, slots, clock: monotonicClock, spans, roundsWanted: 1, drain };

@@ -27,7 +27,6 @@ test('only the blocks that changed are sent', async (t) => {
     replica.decode(payload);
   }
   replica.commit();
-  encoder.acknowledged(epoch(1));
   guest.page(3)[70] = guest.page(3)[70]! ^ 1;
   guest.page(200)[4095] = guest.page(200)[4095]! ^ 1;
   encoder.begin(epoch(2));
@@ -43,9 +42,8 @@ test('only the blocks that changed are sent', async (t) => {
 test('an unknown page is sent whole although nothing in it changed', async (t) => {
   const { encoder } = await createPair(smallOptions);
   const guest = new ArrayMemory(256);
-  encoder.identifyZeros(0, 256);
+  encoder.adoptZeros(0, 256);
   t.is(encodeEpoch(encoder, 1, guest, [1, 2]).payloads.length, 0);
-  encoder.acknowledged(epoch(1));
   const lost = new PageSet(256);
   lost.add(2);
   encoder.forget(lost);
@@ -70,7 +68,6 @@ test('with whole pages, all of each captured page is sent as it is, and arrives'
     t.true(stats.chunkBytes >= 3 * pageBytes);
     for (const payload of payloads) replica.decode(payload);
     replica.commit();
-    encoder.acknowledged(epoch(number));
   }
   t.deepEqual(replica.ram.page(1), guest.page(1));
 });
@@ -99,7 +96,6 @@ test('content that a hot page had before the epoch is referred to, not sent', as
       replica.decode(payload);
     }
     replica.commit();
-    encoder.acknowledged(epoch(number));
   }
   // The page moves: its old place, which comes later in the segment, gets something else.
   guest.page(5).set(guest.page(7));
@@ -124,35 +120,11 @@ test('a small change in a dense hot page costs a few bytes', async (t) => {
     encoder.begin(epoch(number));
     encodeSegment(encoder, guest, [7]);
     last = encoder.finish().stats.delta;
-    encoder.acknowledged(epoch(number));
   }
   t.deepEqual(last, { pages: 1, bytesIn: 4096, bytesOut: 64 * 3 });
 });
 
-test('aborted epochs: just their pages are returned, and are sent whole again', async (t) => {
-  const { encoder, replica } = await createPair(smallOptions);
-  const guest = new ArrayMemory(256);
-  const random = new Random(6);
-  encoder.identifyZeros(0, 256);
-  for (const page of [1, 2, 3, 4]) random.fill(guest.page(page));
-  for (const payload of encodeEpoch(encoder, 1, guest, [1]).payloads) replica.decode(payload);
-  replica.commit();
-  encodeEpoch(encoder, 2, guest, [2, 9]);
-  encoder.acknowledged(epoch(1));
-  encodeEpoch(encoder, 3, guest, [3]);
-  encoder.begin(epoch(4));
-  encodeSegment(encoder, guest, [4]);
-  const pages = encoder.abort();
-  const list = new Uint32Array(10);
-  t.deepEqual([...list.subarray(0, pages.take(0, list))], [2, 3, 4]);
-  const { payloads, ramDigest } = encodeEpoch(encoder, 5, guest, [2, 3, 4]);
-  for (const payload of payloads) replica.decode(payload);
-  replica.commit();
-  t.true(Buffer.from(replica.ram.bytes).equals(guest.bytes));
-  t.is(replica.ramDigest(), ramDigest);
-});
-
-test('an epoch that is aborted between two of its chunks gives back all its pages', async (t) => {
+test('an epoch that was left between two of its chunks can never be finished', async (t) => {
   const { encoder } = await createPair({ ...smallOptions, chunkBytes: 16 << 10 });
   const guest = new ArrayMemory(256);
   new Random(6).fill(guest.bytes);
@@ -161,13 +133,31 @@ test('an epoch that is aborted between two of its chunks gives back all its page
   guest.copyPages(encoder.capturePages, 64, encoder.captureBuffer, 0);
   const chunks = encoder.encode(64);
   chunks.next();
-  const pages = encoder.abort();
-  t.true(pages.size > 0);
-  t.throws(() => chunks.next(), { message: /aborted/ });
-  encoder.begin(epoch(2));
-  // Left early by the caller: what was not reached differs from the backup all the same.
-  for (const _ of encoder.encode(64)) break;
-  t.is(encoder.abort().size, 64);
+  t.throws(() => encoder.finish(), { message: /not encoded to its end/ });
+  chunks.return();
+  t.throws(() => encoder.finish(), { message: /not encoded to its end/ });
+  t.throws(() => encoder.begin(epoch(2)), { message: /not finished/ });
+});
+
+test('pages that differ from what was captured last are found, and no others', async (t) => {
+  const { encoder } = await createPair(smallOptions);
+  const guest = new ArrayMemory(256);
+  new Random(8).fill(guest.bytes);
+  encoder.adoptZeros(0, 256);
+  encodeEpoch(encoder, 1, guest, allPages(64));
+  guest.page(9)[4095]! ^= 1;
+  guest.page(40)[0]! ^= 1;
+  encoder.capturePages.set(allPages(64));
+  guest.copyPages(encoder.capturePages, 64, encoder.captureBuffer, 0);
+  t.deepEqual(encoder.differing(64), [9, 40]);
+  t.deepEqual(encoder.differing(40), [9]);
+});
+
+test('epochs are numbered upwards', async (t) => {
+  const encoder = await EpochEncoder.create(smallOptions);
+  encoder.begin(epoch(3));
+  encoder.finish();
+  t.throws(() => encoder.begin(epoch(3)), { message: /cannot follow/ });
 });
 
 test('a page outside RAM, too many pages and calls out of order are refused', async (t) => {
@@ -179,10 +169,11 @@ test('a page outside RAM, too many pages and calls out of order are refused', as
   encoder.capturePages[0] = 256;
   t.throws(() => [...encoder.encode(1)], { instanceOf: RangeError });
   t.throws(() => [...encoder.encode(65)], { instanceOf: RangeError });
-  encoder.finish();
-  t.throws(() => encoder.begin(epoch(3)), { message: /cannot follow/ });
-  t.throws(() => encoder.identifyRange(200, 64), { instanceOf: RangeError });
-  t.throws(() => encoder.identifyZeros(0, 257), { instanceOf: RangeError });
+  t.throws(() => encoder.finish(), { message: /not encoded to its end/ });
+  encoder.capturePages.set([254, 255, 256]);
+  t.throws(() => encoder.adopt(3), { instanceOf: RangeError });
+  t.throws(() => encoder.adopt(65), { instanceOf: RangeError });
+  t.throws(() => encoder.adoptZeros(0, 257), { instanceOf: RangeError });
   await t.throwsAsync(EpochEncoder.create({ ...smallOptions, chunkBytes: 4096 }));
 });
 
@@ -226,10 +217,11 @@ test('pages adopted as they are give the digests of a scan', async (t) => {
   const { encoder, digester } = await createPair(smallOptions);
   const guest = new ArrayMemory(256);
   new Random(3).fill(guest.bytes.subarray(0, 100 * pageBytes));
-  encoder.identifyZeros(0, 256);
+  encoder.adoptZeros(0, 256);
   for (let first = 0; first < 100; first += 50) {
     guest.readRange(first, 50, encoder.captureBuffer, 0);
-    encoder.identifyRange(first, 50);
+    encoder.capturePages.set(Array.from({ length: 50 }, (_, i) => first + i));
+    encoder.adopt(50);
   }
   const table = new Uint8Array(256 * 8);
   digester.digestRange(guest, 0, 256, table);
@@ -306,7 +298,6 @@ test('equal blocks are found again after a long time without any', async (t) => 
     random.fill(guest.bytes.subarray(0, 64 * pageBytes));
     for (let page = 1; isCopied && page < 64; page++) guest.page(page).set(guest.page(0));
     const { stats } = encodeEpoch(encoder, ++number, guest, allPages(64));
-    encoder.acknowledged(epoch(number));
     return stats.sharedBlocks / stats.changedBlocks;
   };
   for (let i = 0; i < 10; i++) t.is(share(false), 0);

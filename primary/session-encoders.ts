@@ -1,0 +1,51 @@
+import { availableParallelism } from 'node:os';
+import { captureBytesOf, workersOf } from '../shared/config/derived.ts';
+import type { PrimaryConfig } from '../shared/config/schema.ts';
+import type { UnderstudyError } from '../shared/errors.ts';
+import type { PageEncoder } from './pipeline/page-encoder.ts';
+import { ThreadEncoder } from './pipeline/thread-encoder.ts';
+import { sessionClosed } from './session/session.ts';
+
+/** The encoders of one session after the other, as the configuration says. */
+export class SessionEncoders {
+  readonly #config: PrimaryConfig;
+  readonly #pageCount: number;
+  readonly #chunkBytes: number;
+  #last: PageEncoder | undefined;
+
+  constructor(config: PrimaryConfig, pageCount: number, chunkBytes: number) {
+    this.#config = config;
+    this.#pageCount = pageCount;
+    this.#chunkBytes = chunkBytes;
+  }
+
+  /** The threads and the memory of the encoder before are gone by then. */
+  async open(secret: Uint8Array, onFailed: (error: UnderstudyError) => void): Promise<PageEncoder> {
+    await this.close();
+    const { mode, identify, share, compress } = this.#config;
+    const { hash, blockBytes } = identify;
+    const workers = workersOf(this.#config, availableParallelism());
+    this.#last = await ThreadEncoder.create(
+      {
+        ...{ pageCount: this.#pageCount, blockBytes, hash, secret },
+        generalCodec: compress.general,
+        wholePages: mode !== 'fgbi',
+        sharing: share.enabled,
+        compression: compress.enabled,
+        delta: compress.delta.enabled,
+        captureBytes: captureBytesOf(this.#config),
+        keptBytes: compress.delta.keptPages,
+        chunkBytes: this.#chunkBytes,
+      },
+      workers,
+      onFailed,
+    );
+    return this.#last;
+  }
+
+  /** Leaves no thread behind. */
+  async close(): Promise<void> {
+    await this.#last?.close(sessionClosed('the agent ends'));
+    this.#last = undefined;
+  }
+}

@@ -8,12 +8,14 @@ import { liveSuite } from './suites/live.ts';
 import { pauseSuite } from './suites/pause.ts';
 import { pipelineSuite } from './suites/pipeline.ts';
 import { takeoverSuite } from './suites/takeover.ts';
+import { threadsSuite } from './suites/threads.ts';
 
 /** All suites, in the order of the page. */
 export const suites: readonly Suite[] = [
   hashSuite,
   compressSuite,
   pipelineSuite,
+  threadsSuite,
   applySuite,
   pauseSuite,
   liveSuite,

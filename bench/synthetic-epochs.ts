@@ -1,3 +1,4 @@
+import type { CaptureSlots } from '../primary/capture/capture-slots.ts';
 import type { EpochEncoder } from '../primary/pipeline/epoch-encoder.ts';
 import { SyntheticGuest } from '../shared/guest/synthetic-guest.ts';
 import type { WorkloadSpec } from '../shared/guest/synthetic-state.ts';
@@ -47,6 +48,11 @@ export class SyntheticEpochs {
     const count = this.#dirty.take(0, capturePages.subarray(0, captureCapacityPages));
     this.guest.memory.copyPages(capturePages, count, captureBuffer, 0);
     return count;
+  }
+
+  /** Copies the dirty pages into the slots; all of them must fit. */
+  async captureInto(slots: CaptureSlots): Promise<void> {
+    await slots.capture(this.#dirty, () => Promise.reject(new Error('an epoch did not fit')));
   }
 
   /** Tells the encoder what RAM holds, as after a synchronisation. */

@@ -14,7 +14,7 @@ function verdictOf(rows: readonly Row[], target: RegExp) {
 
 test('without rows every number to reach is "not measured", none is met', (t) => {
   const verdicts = judge([]);
-  t.is(verdicts.length, 17);
+  t.is(verdicts.length, 18);
   for (const { verdict, measured } of verdicts) {
     t.is(verdict, 'not measured');
     t.regex(measured, /not in this run/);
@@ -54,6 +54,20 @@ test('the pipeline is held against its slowest workload, and names it', (t) => {
   t.is(pipeline(149_999, /pipeline.*150,000/).verdict, 'not met');
   t.is(pipeline(150_000, /pipeline.*150,000/).verdict, 'met');
   t.regex(pipeline(70_000, /100,000/).measured, /slowest 70,000 pages\/s with log lines/);
+});
+
+test('two cores are held against one, workload by workload', (t) => {
+  const threads = (ratios: readonly number[]) =>
+    verdictOf(
+      ['mix', 'text', 'sequential'].map((name, i) => ({
+        ...row(`threads.${name}-2`, 'pages/s', [1]),
+        against: { id: `threads.${name}-1`, ratios: [ratios[i]!] },
+      })),
+      /two cores/,
+    );
+  t.is(threads([1.7, 1.9, 1.8]).verdict, 'met');
+  t.is(threads([1.9, 1.69, 1.8]).verdict, 'not met');
+  t.regex(threads([1.9, 1.69, 1.8]).measured, /log lines 1.69/);
 });
 
 test('the hash is measured against native, or by its own speed', (t) => {

@@ -46,7 +46,7 @@ test('--json prints one object with every value on standard output, and writes n
   }
   t.is(new Set(rows.map(({ id }) => id)).size, rows.length);
   const judged = report.targets.filter(({ verdict }) => verdict !== 'not measured');
-  t.is(judged.length, 5);
+  t.is(judged.length, 6);
   t.is(existsSync(pagePath) ? readFileSync(pagePath, 'utf8') : undefined, before);
 });
 

@@ -53,9 +53,9 @@ export function readStats(
   };
 }
 
-/** Of parts of one epoch that were encoded apart. */
+/** Of parts of one epoch that were encoded apart; there may be none. */
 export function sumStats(parts: readonly EncodeStats[]): EncodeStats {
-  return parts.reduce(addStats);
+  return parts.reduce(addStats, readStats(new Float64Array(statsSlots), 0, 0, 0));
 }
 
 function addStats(a: EncodeStats, b: EncodeStats): EncodeStats {

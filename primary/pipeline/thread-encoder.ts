@@ -35,6 +35,11 @@ export class ThreadEncoder implements PageEncoder {
   /** Threads that have not encoded their part of the segment yet. */
   #encoding = 0;
   #wake: (() => void) | undefined;
+  #epoch: Epoch | undefined;
+  /** Shards that have been given something of the open epoch: the other threads sleep on. */
+  readonly #begun: boolean[];
+  /** Digest of each shard's pages, as captured last, as far as it is known. */
+  readonly #digests: (bigint | undefined)[];
   /** A segment of the open epoch was begun, and not all of its chunks were taken. */
   #isPartial = false;
   /** Calls that wait for threads; `create` is the first. */
@@ -74,6 +79,8 @@ export class ThreadEncoder implements PageEncoder {
     this.#map = new ShardMap(options.pageCount, spaces.length);
     this.#spaces = spaces;
     this.#chunkBytes = options.chunkBytes;
+    this.#begun = spaces.map(() => false);
+    this.#digests = spaces.map(() => undefined);
     this.#onFailed = onFailed;
     this.shards = spaces.map(({ memory: { buffer }, regions, sizes: { capturePages } }) => ({
       captureBuffer: new Uint8Array(buffer, regions.capture, capturePages * pageBytes),
@@ -106,10 +113,12 @@ export class ThreadEncoder implements PageEncoder {
   }
 
   async adopt(counts: Uint32Array): Promise<void> {
+    this.#digests.fill(undefined);
     await this.#askWith(counts, (count) => ({ kind: 'adopt', count }));
   }
 
   adoptZeros(first: number, end: number): void {
+    this.#digests.fill(undefined);
     this.#post({ kind: 'adopt-zeros', first, end });
   }
 
@@ -137,7 +146,9 @@ export class ThreadEncoder implements PageEncoder {
   }
 
   begin(epoch: Epoch): void {
-    this.#post({ kind: 'begin', epoch });
+    if (this.#epoch !== undefined) throw new Error('the epoch before is not finished');
+    this.#epoch = epoch;
+    this.#begun.fill(false);
   }
 
   async *encode(counts: Uint32Array): AsyncGenerator<Uint8Array, void, void> {
@@ -146,6 +157,7 @@ export class ThreadEncoder implements PageEncoder {
     for (const [shard, count] of counts.entries()) {
       if (count === 0) continue;
       this.#encoding += 1;
+      this.#beginIn(shard);
       this.#threads[shard]!.post({ kind: 'encode', count });
     }
     for (;;) {
@@ -160,10 +172,20 @@ export class ThreadEncoder implements PageEncoder {
   }
 
   async finish(): Promise<EpochSummary> {
+    if (this.#epoch === undefined) throw new Error('no epoch is open');
     if (this.#isPartial) throw new Error('an epoch was not encoded to its end');
-    const answers = await this.#ask(this.#threads, () => ({ kind: 'finish' }));
+    for (const [shard, digest] of this.#digests.entries()) {
+      if (digest === undefined) this.#beginIn(shard);
+    }
+    const busy = [...this.#threads.keys()].filter((shard) => this.#begun[shard]);
+    const answers = await this.#ask(
+      busy.map((shard) => this.#threads[shard]!),
+      () => ({ kind: 'finish' }),
+    );
     const summaries = answers.map(({ summary }) => summary!);
-    const ramDigest = summaries.reduce((sum, part) => sum + part.ramDigest, 0n);
+    for (const [at, { ramDigest }] of summaries.entries()) this.#digests[busy[at]!] = ramDigest;
+    this.#epoch = undefined;
+    const ramDigest = this.#digests.reduce((sum: bigint, digest) => sum + digest!, 0n);
     return {
       ramDigest: BigInt.asUintN(64, ramDigest),
       stats: sumStats(summaries.map(({ stats }) => stats)),
@@ -174,6 +196,13 @@ export class ThreadEncoder implements PageEncoder {
     this.#over ??= why;
     this.#wake?.();
     await Promise.all(this.#threads.map((thread) => thread.end(why)));
+  }
+
+  #beginIn(shard: number): void {
+    if (this.#epoch === undefined) throw new Error('no epoch is open');
+    if (this.#begun[shard]) return;
+    this.#begun[shard] = true;
+    this.#threads[shard]!.post({ kind: 'begin', epoch: this.#epoch });
   }
 
   async #nextChunk() {

@@ -116,6 +116,23 @@ test('pages adopted by threads are known, and those that change later are found'
   t.is(ramDigest, digester.foldRoot(table));
 });
 
+test('an epoch without a page, or with pages of one shard, has the digest of all RAM', async (t) => {
+  const { encoder, guest, replica, send } = await openPair(t, 3);
+  new Random(9).fill(guest.bytes);
+  for (const [at, pages] of [allPages, [], [70], [], [1, 2], allPages].entries()) {
+    for (const page of pages) guest.page(page)[at]! += 1;
+    encoder.begin(epoch(1 + at));
+    t.throws(() => encoder.begin(epoch(100)), { message: /not finished/ });
+    await send(pages);
+    const { ramDigest, stats } = await encoder.finish();
+    t.is(stats.changedPages, pages.length);
+    replica.commit();
+    t.is(replica.ramDigest(), ramDigest);
+  }
+  t.true(Buffer.from(replica.ram.bytes).equals(guest.bytes));
+  await t.throwsAsync(encoder.finish(), { message: /no epoch is open/ });
+});
+
 test('an epoch during which a thread dies is never finished', async (t) => {
   const { encoder, slots, send, guest } = await openPair(t, 2);
   new Random(5).fill(guest.bytes);

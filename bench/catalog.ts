@@ -7,6 +7,7 @@ import { hashSuite } from './suites/hash.ts';
 import { liveSuite } from './suites/live.ts';
 import { pauseSuite } from './suites/pause.ts';
 import { pipelineSuite } from './suites/pipeline.ts';
+import { scaleSuite } from './suites/scale.ts';
 import { takeoverSuite } from './suites/takeover.ts';
 import { threadsSuite } from './suites/threads.ts';
 
@@ -19,6 +20,7 @@ export const suites: readonly Suite[] = [
   applySuite,
   pauseSuite,
   liveSuite,
+  scaleSuite,
   takeoverSuite,
   guestSuite,
   diskSuite,

@@ -39,10 +39,13 @@ export class LivePauses {
   readonly #rounds: LiveRounds;
   #epoch = 0;
 
-  static async open(guest: Guest, tracker: DirtyTracker): Promise<LivePauses> {
+  /** `captureBytes`: all that the guest writes in an epoch, so that none overflows. */
+  static async open(
+    guest: Guest,
+    tracker: DirtyTracker,
+    captureBytes: number,
+  ): Promise<LivePauses> {
     const { pageCount } = guest.memory;
-    // All that the guest can write: no epoch overflows.
-    const captureBytes = pageCount * 4096;
     const encoder = await EpochEncoder.create({ ...defaultEncoder(pageCount), captureBytes });
     encoder.adoptZeros(0, pageCount);
     tracker.arm();

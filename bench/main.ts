@@ -1,10 +1,11 @@
-import { writeFile } from 'node:fs/promises';
+import { mkdir, writeFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { formatRatio, formatValue } from './amounts.ts';
 import { suites } from './catalog.ts';
 import { quietLoad, readConditions } from './conditions.ts';
-import { type Report, renderPage } from './page.ts';
+import { chartFolder, type Report, renderCharts, renderPage } from './page.ts';
 import { isMeasured, median } from './row.ts';
 import type { SuiteResult } from './suite.ts';
 import { runSuiteApart } from './suite-process.ts';
@@ -51,6 +52,10 @@ async function main(args: readonly string[]): Promise<number> {
   const report: Report = { conditions, quick: options.quick, suites: results, targets };
   if (options.write) {
     await writeFile(pagePath, renderPage(report, suites));
+    const folder = join(dirname(pagePath), chartFolder);
+    await mkdir(folder, { recursive: true });
+    for (const { file, svg } of renderCharts(report, suites))
+      await writeFile(join(folder, file), svg);
     say('docs/benchmarks.md is written');
   }
   process.stdout.write(options.json ? `${JSON.stringify(report)}\n` : summarise(report));

@@ -1,4 +1,5 @@
 import { formatRatio, formatValue } from './amounts.ts';
+import { barChart } from './bar-chart.ts';
 import { type Conditions, quietLoad } from './conditions.ts';
 import { isMeasured, median, quantile, type Row } from './row.ts';
 import type { Suite, SuiteResult } from './suite.ts';
@@ -11,12 +12,40 @@ export interface Report {
   readonly targets: readonly Verdict[];
 }
 
+/** Beside the page. */
+export const chartFolder = 'benchmarks';
+
+/** The charts that the page shows, as files of `chartFolder`. */
+export function renderCharts(
+  report: Report,
+  suites: readonly Suite[],
+): { file: string; svg: string }[] {
+  const rows = new Map(report.suites.flatMap((result) => result.rows.map((row) => [row.id, row])));
+  const middle = (id: string): number | undefined => {
+    const row = rows.get(id);
+    return row !== undefined && isMeasured(row) ? median(row.values) : undefined;
+  };
+  return suites.flatMap(({ charts = [] }) =>
+    charts.map(({ name, title, names, groups }) => ({
+      file: `${name}.svg`,
+      svg: barChart({
+        ...{ title, names, yLabel: 'ms', logarithmic: true },
+        groups: groups.map(({ label, rowIds }) => ({ label, values: rowIds.map(middle) })),
+        format: (ms) => formatValue(ms, 'ms').replace(' ms', ''),
+      }),
+    })),
+  );
+}
+
 /** docs/benchmarks.md out of one run. */
 export function renderPage(report: Report, suites: readonly Suite[]): string {
   const sections = report.suites.map((result) => {
     const suite = suites.find(({ name }) => name === result.name);
     if (suite === undefined) throw new Error(`a result of an unknown suite ${result.name}`);
-    return `## ${suite.title}\n\n${suite.about}\n\n${rowTable(result.rows)}\n`;
+    const charts = (suite.charts ?? []).map(
+      ({ name, title }) => `![${title}](${chartFolder}/${name}.svg)\n\n`,
+    );
+    return `## ${suite.title}\n\n${suite.about}\n\n${charts.join('')}${rowTable(result.rows)}\n`;
   });
   return `${[
     '# Benchmarks',

@@ -1,4 +1,4 @@
-import { type BarChart, barChart } from './bar-chart.ts';
+import { type BarChart, barChart } from '../bar-chart.ts';
 import { type Cell, type CellResult, comparedModes, isUsual, memoryBound } from './cell.ts';
 import { workloads } from './workloads.ts';
 

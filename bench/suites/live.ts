@@ -26,7 +26,7 @@ is encoded is dropped. "Work after" is the encoding that is left when the guest 
       withCountingGuest(512 * mib, regionPages, async ({ guest, setPace }) => {
         const tracker = WriteProtectTracker.open(guest.tracked);
         try {
-          const pauses = await LivePauses.open(guest, tracker);
+          const pauses = await LivePauses.open(guest, tracker, 512 * mib);
           const rows: Row[] = [];
           for (const rate of ratesPerSecond) {
             progress(`live: ${rate} pages a second`);

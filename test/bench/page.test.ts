@@ -1,5 +1,5 @@
 import test from 'ava';
-import { type Report, renderPage } from '../../bench/page.ts';
+import { type Report, renderCharts, renderPage } from '../../bench/page.ts';
 import type { Suite } from '../../bench/suite.ts';
 import { judge } from '../../bench/targets.ts';
 
@@ -73,4 +73,16 @@ test('every line of a table has the cells of its head', (t) => {
     if (!rows[i - 1]?.startsWith('|')) cells = line.split('|').length;
     t.is(line.split('|').length, cells, line);
   }
+});
+
+test('a chart is drawn of the medians of its rows, and the page shows it', (t) => {
+  const groups = [{ label: '100 pages', rowIds: ['x', 'not-measured'] }];
+  const chart = { name: 'demo-chart', title: 'A chart', names: ['one', 'two'], groups };
+  const charted = { ...suite, charts: [chart] };
+  const rows = [{ id: 'x', what: 'x', unit: 'ms' as const, values: [1, 42, 100] }];
+  const result = { ...report, suites: [{ name: 'demo', tookMs: 1, rows }] };
+  t.true(renderPage(result, [charted]).includes('![A chart](benchmarks/demo-chart.svg)'));
+  const [{ file, svg }] = renderCharts(result, [charted]) as [{ file: string; svg: string }];
+  t.is(file, 'demo-chart.svg');
+  t.regex(svg, /^<svg[\s\S]*>42[\s\S]*>–<[\s\S]*<\/svg>/);
 });

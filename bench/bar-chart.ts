@@ -1,5 +1,5 @@
-import { escapeText, px } from '../../drill/report/markup.ts';
-import { linearScale, logScale } from '../../drill/report/scale.ts';
+import { escapeText, px } from '../drill/report/markup.ts';
+import { linearScale, logScale } from '../drill/report/scale.ts';
 
 /** Groups of bars, as a whole SVG file: readable on a light ground and on a dark one. */
 export interface BarChart {

@@ -194,6 +194,7 @@ export class BackupAgent {
       case 'region-digests-request':
       case 'page-digests-request':
       case 'disk-digests-request':
+      case 'disk-changes-request':
         if (this.#session?.about.session !== session) return;
         answerDigests(this.#session, message, incoming).catch((error: unknown) =>
           this.#onSessionError(session, error),

@@ -1,4 +1,5 @@
 import type { Clock } from '../shared/clock.ts';
+import type { DiskServer } from '../shared/disk/disk-server.ts';
 import type { Guest } from '../shared/guest/guest.ts';
 import type { TakeoverDone } from '../shared/observe/events.ts';
 import type { ReplicaStore } from './store/replica-store.ts';
@@ -14,6 +15,8 @@ export interface ResumptionParts {
   readonly store: ReplicaStore;
   readonly standby: WarmStandby;
   readonly clock: Clock;
+  /** Where the guest has replicated disks. */
+  readonly disks?: Pick<DiskServer, 'startFrom' | 'forgetChanges'> | undefined;
   readonly settings: { readonly verifyAtTakeover: 'full' | 'recorded' };
 }
 
@@ -43,6 +46,8 @@ export class Resumption {
     const { verifyAtTakeover } = settings;
     const planned = this.#prepared !== undefined;
     this.#prepared ??= await prepareTakeover({ ...this.#parts, verifyAtTakeover });
+    // Before the guest can change them.
+    await this.#parts.disks?.startFrom(this.#prepared.session, this.#prepared.epoch);
     const { noticedAtMs } = times;
     const lastHeardAtMs = planned ? noticedAtMs : times.lastHeardAtMs;
     const parts = { ...times, lastHeardAtMs, store: this.#parts.store, clock, planned };
@@ -56,6 +61,8 @@ export class Resumption {
     this.#prepared = undefined;
     await taken?.discard();
     standby.renew();
+    // Its disks are changed by epochs again.
+    await this.#parts.disks?.forgetChanges();
     if (store.takenOver() !== null) await store.reclaim('this');
   }
 }

@@ -69,7 +69,7 @@ async function runOpened(
     ...{ folder, guest: name },
     memory,
     stagingBytesMax: stagingBytesOf(config),
-    disks: openReplica(config),
+    disks: openReplica(config, disks),
   });
   undo.defer(() => store.close());
   if (store.problem !== null) onWarning(store.problem);
@@ -118,7 +118,10 @@ async function runOpened(
 }
 
 /** The images of replicated disks: their server has locked them already. */
-function openReplica(config: BackupConfig): DiskReplica | undefined {
+function openReplica(
+  config: BackupConfig,
+  server: DiskServer | undefined,
+): DiskReplica | undefined {
   const { disks, stateFolder, name } = config.guest;
   const paths = disks.filter(({ replicate }) => replicate).map(({ path }) => path);
   if (paths.length === 0) return undefined;
@@ -126,6 +129,7 @@ function openReplica(config: BackupConfig): DiskReplica | undefined {
     folder: join(stateFolder, name, 'disk-journal'),
     images: paths.map((path) => DiskImage.open(path, true, false)),
     journalBytesMax: config.staging.diskJournal,
+    beforeFirstChange: async () => await server?.forgetChanges(),
   });
 }
 

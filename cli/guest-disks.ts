@@ -1,4 +1,5 @@
 import { mkdirSync } from 'node:fs';
+import { join } from 'node:path';
 import { toGuestConfig } from '../shared/config/guest-section.ts';
 import type { BackupConfig, PrimaryConfig } from '../shared/config/schema.ts';
 import { DiskServer } from '../shared/disk/disk-server.ts';
@@ -18,6 +19,7 @@ export async function serveDisks(
   return await DiskServer.start({
     images: replicated.map(({ path }) => path),
     socketPath,
+    mapFolder: join(config.guest.stateFolder, config.guest.name),
     // As any fault of ours, it ends the process; the guest waits for its disks meanwhile.
     onDeath: (error) => {
       throw error;

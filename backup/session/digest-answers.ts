@@ -4,15 +4,23 @@ import { diskPageCount } from '../../shared/disk/disk-pages.ts';
 import { UnderstudyError } from '../../shared/errors.ts';
 import type { Incoming } from '../../shared/transport/control-channel.ts';
 import type { DigestsRequest } from '../../shared/wire/digest-body.ts';
+import { type DiskChangesRequest, namedRegionsMax } from '../../shared/wire/disk-changes-body.ts';
 import type { DiskDigestsRequest } from '../../shared/wire/disk-digest-body.ts';
 import type { ReplicaSession } from './replica-session.ts';
 
 /** Answers what a primary asks to find the regions and pages of RAM or a disk in which this side differs. */
 export async function answerDigests(
   session: ReplicaSession,
-  request: DigestsRequest | DiskDigestsRequest,
+  request: DigestsRequest | DiskDigestsRequest | DiskChangesRequest,
   incoming: Incoming,
 ): Promise<void> {
+  if (request.kind === 'disk-changes-request') {
+    const { disk } = request;
+    const known = await session.knownChanges(disk);
+    const isTooMuch = known !== null && known.regions.length > namedRegionsMax;
+    incoming.answer({ kind: 'disk-changes', disk, known: isTooMuch ? null : known });
+    return;
+  }
   if (request.kind === 'disk-digests-request') {
     await answerDiskDigests(session, request, incoming);
     return;

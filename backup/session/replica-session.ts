@@ -1,3 +1,4 @@
+import { basisOf, type KnownChanges } from '../../shared/change-basis.ts';
 import type { AlarmClock } from '../../shared/clock.ts';
 import type { CodecSettings } from '../../shared/codec/codec-settings.ts';
 import { regionPages } from '../../shared/codec/region-digest.ts';
@@ -46,6 +47,8 @@ export class ReplicaSession {
   readonly about: About;
   readonly #parts: ReplicaSessionParts;
   readonly #prepared: Promise<unknown>;
+  /** As it was before anything of this session was taken. */
+  #known: readonly (KnownChanges | null)[] = [];
   readonly #receiver: EpochReceiver;
   readonly #stream: StreamReceiver;
   readonly #verification: ReplicaVerification;
@@ -57,7 +60,10 @@ export class ReplicaSession {
     this.#parts = parts;
     const { about, store, settings, transport, clock, guestName, windowBytes } = parts;
     this.#receiver = new EpochReceiver(about, store, decoder, clock);
-    this.#prepared = store.prepareSession(settings);
+    // What is sealed is written first; nothing of this session is taken before this is done.
+    this.#prepared = store.prepareSession(settings).then(async () => {
+      this.#known = await this.#knownOfDisks();
+    });
     this.#prepared.catch((error: unknown) => parts.onFailed(error));
     const { emit } = parts;
     const onFailed = (error: unknown) => parts.onFailed(error);
@@ -121,6 +127,24 @@ export class ReplicaSession {
   async pageDigests(): Promise<BigUint64Array> {
     await this.#prepared;
     return this.#parts.store.pageDigests();
+  }
+
+  /** What was known of a disk when the session began; null: nothing. */
+  async knownChanges(disk: number): Promise<KnownChanges | null> {
+    await this.#prepared;
+    return this.#known[disk] ?? null;
+  }
+
+  /** What is held is exactly an epoch; else this host may have run the guest itself. */
+  async #knownOfDisks(): Promise<readonly (KnownChanges | null)[]> {
+    const held = this.#parts.store.holds();
+    const disks = (await this.#parts.disks?.known()) ?? [];
+    return disks.map(({ known, isSameImage }) => {
+      if (held === null) return known;
+      // What is held is changed by epochs alone: then nothing is known by changes of this host.
+      if (!isSameImage || known !== null) return null;
+      return { basis: basisOf(held.session, held.epoch, true), regions: new Uint32Array() };
+    });
   }
 
   /** Digests of pages of a disk as it is now. */

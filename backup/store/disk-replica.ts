@@ -17,6 +17,8 @@ export interface DiskReplicaOptions {
   readonly images: readonly DiskImage[];
   /** Most bytes that wait in journals. */
   readonly journalBytesMax: number;
+  /** What is known of the images by what this host changed itself does not hold from then on. */
+  readonly beforeFirstChange?: () => Promise<void>;
 }
 
 interface Journal {
@@ -45,6 +47,7 @@ export class DiskReplica {
   readonly #journals = new Map<Epoch, Journal>();
   /** Changes of this epoch go to the disks at once: nothing whole is held meanwhile. */
   #inPlace: Epoch | null = null;
+  #isChanged = false;
 
   constructor(options: DiskReplicaOptions) {
     this.#options = options;
@@ -87,6 +90,7 @@ export class DiskReplica {
   /** From now on changes of `epoch` go to the disks at once, and those that wait go ahead. */
   async goInPlace(epoch: Epoch): Promise<void> {
     if (this.#inPlace === epoch) return;
+    await this.#willChange();
     this.#inPlace = epoch;
     const journal = this.#journals.get(epoch);
     if (journal?.file === undefined) return;
@@ -171,6 +175,12 @@ export class DiskReplica {
     if (existsSync(path)) unlinkSync(path);
   }
 
+  async #willChange(): Promise<void> {
+    if (this.#isChanged) return;
+    await this.#options.beforeFirstChange?.();
+    this.#isChanged = true;
+  }
+
   /** Read twice: once to see that it is whole, once to write. */
   async #applyFile(epoch: Epoch, reference: DiskReference): Promise<void> {
     const path = join(this.#options.folder, fileName(epoch));
@@ -184,6 +194,7 @@ export class DiskReplica {
       const digest = new EpochDigest();
       for (const body of bodiesIn(path, descriptor, reference.bytes)) digest.update(body);
       if (digest.value() !== reference.digest) throw corrupt(path, 'its checksum is wrong');
+      await this.#willChange();
       const turns = new Turns();
       for (const body of bodiesIn(path, descriptor, reference.bytes)) {
         this.#write(diskChanges(body, this.#sizes));

@@ -110,7 +110,7 @@ async function serve(folder: string, name: string, undo: UndoList) {
     throw error;
   };
   const images = [await makeImage(folder, name)];
-  const server = await DiskServer.start({ images, socketPath, onDeath });
+  const server = await DiskServer.start({ images, socketPath, mapFolder: folder, onDeath });
   undo.defer(() => server.close());
   server.openToChanges();
   return { server, uri: `nbd+unix:///disk0?socket=${socketPath}` };

@@ -1,3 +1,8 @@
+import {
+  changeRegionBytes,
+  differingRegions,
+  type KnownChanges,
+} from '../../shared/change-basis.ts';
 import { type AlarmClock, sleep } from '../../shared/clock.ts';
 import {
   differingDigests,
@@ -19,6 +24,8 @@ export interface DiskLevelParts {
   readonly settings: DigestSettings;
   /** Asks the backup. */
   readonly ask: (request: DiskDigestsRequest) => Promise<BigUint64Array>;
+  /** What the backup knows of its disk as it was when the session began; null: nothing. */
+  readonly theirChanges: (disk: number) => Promise<KnownChanges | null>;
   readonly clock: AlarmClock;
   readonly emit: EmitEvent;
   readonly closed: AbortSignal;
@@ -36,26 +43,39 @@ const slicePages = 128;
  * of the pages of regions that differ, and what differs is logged as it is. Changes are logged
  * already, so whatever the guest writes meanwhile comes before or after in one order. What an
  * interrupted comparison has sent need not be sent again, because its digests are equal then.
+ * Where both sides know what they have changed since an epoch that both had, nothing else is read.
  */
 export async function levelDisks(parts: DiskLevelParts): Promise<void> {
+  const ours = await parts.server.known();
   for (const [disk, sizeBytes] of parts.server.sizes.entries()) {
-    await levelDisk(parts, disk, sizeBytes);
+    const theirs = await parts.theirChanges(disk);
+    const regions = differingRegions(ours[disk]?.known ?? null, theirs);
+    await levelDisk(parts, disk, sizeBytes, regions);
   }
 }
 
-async function levelDisk(parts: DiskLevelParts, disk: number, sizeBytes: number): Promise<void> {
+/** `regions`: of 16 MiB, in which the two sides may differ; undefined: anywhere. */
+async function levelDisk(
+  parts: DiskLevelParts,
+  disk: number,
+  sizeBytes: number,
+  regions: Uint32Array | undefined,
+): Promise<void> {
   const { clock, emit } = parts;
   const startedAtMs = clock.nowMs();
   const pageCount = diskPageCount(sizeBytes);
   let sentBytes = 0;
+  let readBytes = 0;
   const tell = (phase: 'started' | 'progress' | 'done', comparedBytes: number): void => {
     const syncMs = clock.nowMs() - startedAtMs;
-    emit({ kind: 'disk-sync', phase, disk, sizeBytes, comparedBytes, sentBytes, syncMs });
+    emit({
+      ...{ kind: 'disk-sync', phase, disk, sizeBytes, comparedBytes, readBytes, sentBytes, syncMs },
+    });
   };
   tell('started', 0);
   let toldAtMs = startedAtMs;
-  for (let first = 0; first < pageCount; first += stretchPages) {
-    const count = Math.min(stretchPages, pageCount - first);
+  for (const { first, count } of stretchesOf(pageCount, regions)) {
+    readBytes += Math.min(count * pageBytes, sizeBytes - first * pageBytes);
     const differing = await differingPages(parts, { disk, first, count });
     for (let at = 0; at < differing.length; at += slicePages) {
       const slice = differing.subarray(at, at + slicePages);
@@ -69,6 +89,28 @@ async function levelDisk(parts: DiskLevelParts, disk: number, sizeBytes: number)
     }
   }
   tell('done', sizeBytes);
+}
+
+/** Pages that are to be compared, in runs of at most `stretchPages`. */
+export function stretchesOf(
+  pageCount: number,
+  regions: Uint32Array | undefined,
+): { first: number; count: number }[] {
+  const size = regions === undefined ? stretchPages : changeRegionBytes / pageBytes;
+  const all = Math.ceil(pageCount / size);
+  const indices =
+    regions?.filter((region) => region < all) ??
+    Uint32Array.from({ length: all }).map((_, at) => at);
+  const stretches: { first: number; count: number }[] = [];
+  for (const index of indices) {
+    const first = index * size;
+    const count = Math.min(size, pageCount - first);
+    const last = stretches.at(-1);
+    const goesOn = last !== undefined && last.first + last.count === first;
+    if (goesOn && last.count + count <= stretchPages) last.count += count;
+    else stretches.push({ first, count });
+  }
+  return stretches;
 }
 
 const tellEveryMs = 5000;

@@ -1,3 +1,4 @@
+import type { KnownChanges } from '../../shared/change-basis.ts';
 import { regionCountOf } from '../../shared/codec/region-digest.ts';
 import { isUnderstudyError } from '../../shared/errors.ts';
 import { epoch } from '../../shared/ids.ts';
@@ -33,18 +34,37 @@ export class DigestQuestions {
     this.#whenClosed.catch(() => {});
   }
 
+  /** What the backup knows of its disk; null: nothing. */
+  async knownChanges(disk: number): Promise<KnownChanges | null> {
+    const { known } = await this.#insist((timeoutMs) =>
+      this.#parts.control.ask(
+        this.#parts.about,
+        { kind: 'disk-changes-request', disk },
+        ['disk-changes'],
+        timeoutMs,
+      ),
+    );
+    return known;
+  }
+
   /** Asks until the digests come. */
   async ask(
     request: DigestsRequest | DiskDigestsRequest,
     answerKind: 'region-digests' | 'page-digests' | 'disk-digests',
   ): Promise<BigUint64Array> {
     const { control, about } = this.#parts;
+    const { digests } = await this.#insist((timeoutMs) =>
+      control.ask(about, request, [answerKind], timeoutMs),
+    );
+    if (digests.length !== request.count) throw new Error(`${digests.length} digests`);
+    return digests;
+  }
+
+  /** Asks again where an answer does not come. */
+  async #insist<Answer>(ask: (timeoutMs: number) => Promise<Answer>): Promise<Answer> {
     for (let attempt = 0; ; attempt++) {
       try {
-        const asked = control.ask(about, request, [answerKind], timeoutsMs[attempt]!);
-        const { digests } = await Promise.race([asked, this.#whenClosed]);
-        if (digests.length !== request.count) throw new Error(`${digests.length} digests`);
-        return digests;
+        return await Promise.race([ask(timeoutsMs[attempt]!), this.#whenClosed]);
       } catch (error) {
         const lost = isUnderstudyError(error, 'E_TRANSPORT_TIMEOUT');
         if (!lost || attempt + 1 >= timeoutsMs.length) throw error;

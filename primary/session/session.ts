@@ -216,6 +216,7 @@ export class Session {
       if (earlier <= number) this.#capturedAtMs.delete(earlier);
     }
     this.#check.acknowledged(number);
+    this.#parts.disks?.server.acked(this.#parts.about.session, number);
     if (number > this.#acked) this.#acked = number;
     this.#onRoom();
     return at === undefined ? undefined : this.#parts.clock.nowMs() - at;
@@ -358,8 +359,9 @@ export class Session {
     if (disks === undefined) return undefined;
     const { server, stream, settings, bytesPerSecond } = disks;
     const ask = (request: DiskDigestsRequest) => this.#questions.ask(request, 'disk-digests');
+    const theirChanges = (disk: number) => this.#questions.knownChanges(disk);
     const closed = this.#closed.signal;
-    return { server, stream, settings, bytesPerSecond, ask, clock, emit, closed };
+    return { server, stream, settings, bytesPerSecond, ask, theirChanges, clock, emit, closed };
   }
 
   async #auditSlice(): Promise<void> {

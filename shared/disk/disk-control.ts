@@ -1,3 +1,5 @@
+import type { KnownChanges } from '../change-basis.ts';
+
 /** What the main thread and the disk thread share without a message. */
 export const diskControl = {
   /** Epoch to which a change belongs that is made now. Moved on while the guest stands still. */
@@ -20,6 +22,8 @@ export const changesAre = {
 
 export interface DiskTask {
   readonly socketPath: string;
+  /** For the maps of changes. */
+  readonly mapFolder: string;
   readonly images: readonly string[];
   readonly control: SharedArrayBuffer;
 }
@@ -59,6 +63,24 @@ export type ToDiskThread =
       readonly disk: number;
       readonly pages: Uint32Array;
     }
+  /** The backup has this epoch of the session whose changes are logged. */
+  | {
+      readonly kind: 'acked';
+      readonly log: number;
+      readonly session: string;
+      readonly epoch: number;
+    }
+  /** The disks are exactly those of the epoch, and the guest goes on from it here. */
+  | {
+      readonly kind: 'start-from';
+      readonly call: number;
+      readonly session: string;
+      readonly epoch: number;
+    }
+  /** The disks are about to be changed by another host's epochs. */
+  | { readonly kind: 'forget'; readonly call: number }
+  /** What is known of each disk. */
+  | { readonly kind: 'known'; readonly call: number }
   /** Remembers which pages are changed from now on, or forgets them. */
   | { readonly kind: 'watch'; readonly call: number; readonly isOn: boolean }
   /** Which of these pages were not changed since the watch began. */
@@ -71,7 +93,13 @@ export type ToDiskThread =
   | { readonly kind: 'close'; readonly call: number };
 
 /** What comes of a call. */
-export type CallResult = BigUint64Array | Uint32Array | undefined;
+export type CallResult = BigUint64Array | Uint32Array | readonly DiskKnowledge[] | undefined;
+
+export interface DiskKnowledge {
+  readonly known: KnownChanges | null;
+  /** False where the image is not the one that was here when an earlier process ended. */
+  readonly isSameImage: boolean;
+}
 
 export interface PlainError {
   readonly code: string;

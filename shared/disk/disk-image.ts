@@ -1,4 +1,13 @@
-import { closeSync, constants, fdatasync, openSync, read, readSync, writeSync } from 'node:fs';
+import {
+  closeSync,
+  constants,
+  fdatasync,
+  fstatSync,
+  openSync,
+  read,
+  readSync,
+  writeSync,
+} from 'node:fs';
 import { systemCode, UnderstudyError } from '../errors.ts';
 import {
   fileEnd,
@@ -52,6 +61,12 @@ export class DiskImage implements NbdDisk {
     this.#fd = fd;
     this.sizeBytes = sizeBytes;
     this.writable = writable;
+  }
+
+  /** Which file it is, also under another name. */
+  get identity(): { readonly device: bigint; readonly inode: bigint } {
+    const { dev, ino } = fstatSync(this.#fd, { bigint: true });
+    return { device: dev, inode: ino };
   }
 
   readCached(offset: number, target: Uint8Array, address: bigint): boolean {

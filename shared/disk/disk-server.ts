@@ -1,10 +1,11 @@
 import { Worker } from 'node:worker_threads';
 import { UnderstudyError } from '../errors.ts';
-import type { Epoch } from '../ids.ts';
+import type { Epoch, SessionId } from '../ids.ts';
 import {
   type CallResult,
   changesAre,
   type DigestSettings,
+  type DiskKnowledge,
   type DiskTask,
   diskControl,
   type FromDiskThread,
@@ -18,6 +19,8 @@ export interface DiskServerOptions {
   readonly images: readonly string[];
   /** The unix socket where QEMU finds them, as `disk0`, `disk1`, … */
   readonly socketPath: string;
+  /** On a disk of the host: where it is remembered which parts of the disks were changed. */
+  readonly mapFolder: string;
   /** The thread died: `E_DISK_THREAD`. */
   readonly onDeath: (error: UnderstudyError) => void;
 }
@@ -44,8 +47,8 @@ export class DiskServer {
   /** Resolves when QEMU can connect. Throws `E_DISK_UNAVAILABLE`, `E_DISK_LOCKED`. */
   static async start(options: DiskServerOptions): Promise<DiskServer> {
     const control = new SharedArrayBuffer(4 * diskControl.cells);
-    const { images, socketPath } = options;
-    const workerData: DiskTask = { images, socketPath, control };
+    const { images, socketPath, mapFolder } = options;
+    const workerData: DiskTask = { images, socketPath, mapFolder, control };
     const worker = new Worker(new URL('./disk-worker.js', import.meta.url), { workerData });
     const server = new DiskServer(worker, new Int32Array(control), options.onDeath);
     await new Promise<void>((resolve, reject) => {
@@ -157,6 +160,29 @@ export class DiskServer {
   /** Those of `pages` that were not changed since the watch began. */
   async unchanged(disk: number, pages: Uint32Array): Promise<Uint32Array> {
     return (await this.#call((call) => ({ kind: 'unchanged', call, disk, pages }))) as Uint32Array;
+  }
+
+  /** The backup has this epoch of the session whose changes are logged. */
+  acked(session: SessionId, epoch: Epoch): void {
+    this.#say({ kind: 'acked', log: this.#log, session, epoch });
+  }
+
+  /**
+   * The disks are exactly those of the epoch, and the guest goes on from it on this host. To be
+   * called before it does. Throws `E_DISK_MAP`.
+   */
+  async startFrom(session: SessionId, epoch: Epoch): Promise<void> {
+    await this.#call((call) => ({ kind: 'start-from', call, session, epoch }));
+  }
+
+  /** The images are about to be changed by another host's epochs. Throws `E_DISK_MAP`. */
+  async forgetChanges(): Promise<void> {
+    await this.#call((call) => ({ kind: 'forget', call }));
+  }
+
+  /** In how far each disk is known to differ from that of an epoch. */
+  async known(): Promise<readonly DiskKnowledge[]> {
+    return (await this.#call((call) => ({ kind: 'known', call }))) as readonly DiskKnowledge[];
   }
 
   async close(): Promise<void> {

@@ -2,11 +2,15 @@
  * The thread that serves a guest's disks, so that work of the main thread does not keep the guest
  * waiting. Started by `disk-server.ts`.
  */
+import { join } from 'node:path';
 import { parentPort, workerData } from 'node:worker_threads';
+import { basisOf, type ChangeBasis, changeRegionCount } from '../change-basis.ts';
 import { PageDigester } from '../codec/page-digester.ts';
 import { systemCode, UnderstudyError } from '../errors.ts';
 import { NbdServer } from '../nbd/nbd-server.ts';
 import { ChangeLog } from './change-log.ts';
+import { ChangeMap } from './change-map.ts';
+import { ChangeMapFile } from './change-map-file.ts';
 import {
   type CallResult,
   changesAre,
@@ -39,17 +43,26 @@ let logNumber = 0;
 const waiting: (() => void)[] = [];
 const images: DiskImage[] = [];
 const disks: LoggedDisk[] = [];
+const maps: ChangeMap[] = [];
+/** The newest epoch that the backup is known to have; null: none of the session that goes on. */
+let acked: ChangeBasis | null = null;
+let settling = false;
+/** Another one where a session begins or ends, or the guest's host changes. */
+let generation = 0;
+const settleEveryMs = 10_000;
 let server: NbdServer | undefined;
 let digester: { readonly settings: DigestSettings; readonly it: PageDigester } | undefined;
 
 try {
   for (const [index, path] of task.images.entries()) {
     images.push(DiskImage.open(path, true));
-    disks.push(new LoggedDisk(images[index]!, index, state));
+    maps.push(openMap(images[index]!, index));
+    disks.push(new LoggedDisk(images[index]!, index, state, maps[index]!));
   }
   const named = new Map(disks.map((disk, index) => [`disk${index}`, disk]));
   server = await NbdServer.listen({ path: task.socketPath, disks: named, admit });
   port.on('message', (message: ToDiskThread) => onMessage(message));
+  setInterval(settleMaps, settleEveryMs).unref();
   say({ kind: 'ready', sizes: images.map((image) => image.sizeBytes) });
 } catch (error) {
   say({ kind: 'failed', error: plain(error) });
@@ -85,6 +98,9 @@ function onMessage(message: ToDiskThread): void {
     case 'stop-log':
       state.log?.close();
       state.log = undefined;
+      acked = null;
+      generation += 1;
+      for (const map of maps) map.sessionEnds();
       admitWaiting();
       return;
     case 'sent':
@@ -108,6 +124,30 @@ function onMessage(message: ToDiskThread): void {
         return undefined;
       });
       return;
+    case 'acked':
+      if (message.log === logNumber) takeAck(basisOf(message.session, message.epoch, false));
+      return;
+    case 'start-from':
+      answer(message.call, async () => {
+        const basis = basisOf(message.session, message.epoch, true);
+        generation += 1;
+        for (const map of maps) map.startFrom(basis);
+        settleMaps();
+        return undefined;
+      });
+      return;
+    case 'forget':
+      answer(message.call, async () => {
+        generation += 1;
+        for (const map of maps) map.forget();
+        return undefined;
+      });
+      return;
+    case 'known':
+      answer(message.call, async () =>
+        maps.map(({ known, isAboutImage }) => ({ known, isSameImage: isAboutImage })),
+      );
+      return;
     case 'watch':
       answer(message.call, async () => {
         for (const disk of disks) disk.watch(message.isOn);
@@ -122,6 +162,7 @@ function onMessage(message: ToDiskThread): void {
         await server?.close();
         port.close();
         for (const image of images) image.close();
+        for (const map of maps) map.close();
         return undefined;
       });
   }
@@ -130,6 +171,9 @@ function onMessage(message: ToDiskThread): void {
 function startLog(log: number, frameBytes: number): void {
   state.log?.close();
   logNumber = log;
+  acked = null;
+  generation += 1;
+  for (const map of maps) map.sessionBegins();
   state.log = new ChangeLog({
     frameBytes,
     bytesMax: logBytesMax,
@@ -138,6 +182,45 @@ function startLog(log: number, frameBytes: number): void {
         body.buffer as ArrayBuffer,
       ]),
   });
+}
+
+function openMap(image: DiskImage, index: number): ChangeMap {
+  const { sizeBytes, identity } = image;
+  const path = join(task.mapFolder, `disk-changes-${index}`);
+  const bitmapBytes = Math.ceil(changeRegionCount(sizeBytes) / 8);
+  const { file, found } = ChangeMapFile.open(path, { sizeBytes, ...identity }, bitmapBytes);
+  return new ChangeMap(file, found, sizeBytes, () => performance.now());
+}
+
+/** The first one of a session is worth a sync at once: from then on less has to be remembered. */
+function takeAck(basis: ChangeBasis): void {
+  const isFirst = acked === null;
+  acked = basis;
+  if (isFirst) settleMaps();
+}
+
+/** Beside the guest: what an image is synced for is said by its map. */
+function settleMaps(): void {
+  if (settling) return;
+  settling = true;
+  settleAll().finally(() => {
+    settling = false;
+  });
+}
+
+async function settleAll(): Promise<void> {
+  for (const [index, map] of maps.entries()) {
+    const [since, basis] = [generation, acked];
+    if (!map.isWorthSyncing(basis)) continue;
+    try {
+      await images[index]!.flush();
+      // What the sync was for may be over: then nothing follows from it.
+      if (since === generation) map.synced(basis);
+    } catch (error) {
+      // The guest hears of a failing disk by its own requests; more is remembered meanwhile.
+      if (systemCode(error) === undefined) throw error;
+    }
+  }
 }
 
 async function digests(range: PageRange, settings: DigestSettings): Promise<BigUint64Array> {

@@ -3,6 +3,7 @@ import { pageBytes } from '../ids.ts';
 import type { DiskExtent, NbdDisk } from '../nbd/nbd-disk.ts';
 import { PageSet } from '../page-set.ts';
 import type { ChangeLog } from './change-log.ts';
+import type { ChangeMap } from './change-map.ts';
 import { changesAre, diskControl } from './disk-control.ts';
 import type { DiskImage } from './disk-image.ts';
 import { diskPageCount } from './disk-pages.ts';
@@ -15,7 +16,7 @@ export interface DiskState {
   readonly flushing: Set<() => void>;
 }
 
-type Image = Omit<DiskImage, 'close' | 'path' | 'nextData'>;
+type Image = Omit<DiskImage, 'close' | 'path' | 'nextData' | 'identity'>;
 
 /**
  * A disk whose changes are logged for the running epoch as they are made: the order of the log is
@@ -26,15 +27,17 @@ export class LoggedDisk implements NbdDisk {
   readonly #image: Image;
   readonly #disk: number;
   readonly #state: DiskState;
+  readonly #map: Pick<ChangeMap, 'note'>;
   /** A sync that nobody waited for has failed: the next FLUSH says so. */
   #failed: unknown;
   /** Pages that were changed since a comparison with the backup began. */
   #changed: PageSet | undefined;
 
-  constructor(image: Image, disk: number, state: DiskState) {
+  constructor(image: Image, disk: number, state: DiskState, map: Pick<ChangeMap, 'note'>) {
     this.#image = image;
     this.#disk = disk;
     this.#state = state;
+    this.#map = map;
   }
 
   get sizeBytes(): number {
@@ -144,8 +147,12 @@ export class LoggedDisk implements NbdDisk {
     return pages.filter((page) => changed?.has(page) === false);
   }
 
+  /** Before anything is changed. Throws where that can't be remembered: then nothing is. */
   #note(offset: number, length: number): void {
     if (length === 0) return;
+    const { log, control } = this.#state;
+    const epoch = log === undefined ? undefined : Atomics.load(control, diskControl.epoch);
+    this.#map.note(offset, length, epoch);
     const first = Math.floor(offset / pageBytes);
     this.#changed?.addRange(first, Math.ceil((offset + length) / pageBytes));
   }

@@ -33,11 +33,13 @@ export function logEvent(log: Log, event: AgentEvent): void {
       return;
     }
     case 'disk-sync': {
-      const { phase, disk, sizeBytes, comparedBytes, sentBytes, syncMs } = event;
+      const { phase, disk, sizeBytes, comparedBytes, readBytes, sentBytes, syncMs } = event;
       const texts = {
         started: `bringing disk ${disk} level, ${bytesText(sizeBytes)}`,
         progress: `disk ${disk}: ${bytesText(comparedBytes)} compared, ${bytesText(sentBytes)} sent`,
-        done: `disk ${disk} is level: ${bytesText(sentBytes)} sent in ${ms(syncMs)}`,
+        done:
+          `disk ${disk} is level: ${bytesText(sentBytes)} sent, ` +
+          `${bytesText(readBytes)} compared, in ${ms(syncMs)}`,
       };
       log.info(texts[phase], { event: 'disk-sync', phase, disk });
       return;

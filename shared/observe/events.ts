@@ -34,6 +34,8 @@ export type AgentEvent =
       disk: number;
       sizeBytes: number;
       comparedBytes: number;
+      /** Of this host's image: less than its size where both sides know what they changed. */
+      readBytes: number;
       sentBytes: number;
       syncMs: number;
     }

@@ -40,6 +40,8 @@ export const frameKindCodes = {
   'handed-over': 49,
   'disk-digests-request': 50,
   'disk-digests': 51,
+  'disk-changes-request': 52,
+  'disk-changes': 53,
 
   heartbeat: 64,
 } as const;

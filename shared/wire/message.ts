@@ -3,6 +3,11 @@ import { type Epoch, epoch, type Term } from '../ids.ts';
 import { type ControlMessage, decodeControlBody, encodeControlBody } from './control-body.ts';
 import { type DigestMessage, decodeDigestBody, encodeDigestBody } from './digest-body.ts';
 import {
+  type DiskChangesMessage,
+  decodeDiskChangesBody,
+  encodeDiskChangesBody,
+} from './disk-changes-body.ts';
+import {
   type DiskDigestMessage,
   decodeDiskDigestBody,
   encodeDiskDigestBody,
@@ -18,7 +23,8 @@ export type Message =
   | ControlMessage
   | DigestMessage
   | InputMessage
-  | DiskDigestMessage;
+  | DiskDigestMessage
+  | DiskChangesMessage;
 
 /** Who speaks, and about what. */
 export interface Sender {
@@ -73,6 +79,9 @@ export function encodeBody(message: Message): Uint8Array[] {
     case 'disk-digests-request':
     case 'disk-digests':
       return encodeDiskDigestBody(message);
+    case 'disk-changes-request':
+    case 'disk-changes':
+      return encodeDiskChangesBody(message);
     case 'input-log':
     case 'input-logged':
       return encodeInputBody(message);
@@ -118,6 +127,9 @@ export function decodeMessage(frame: Pick<Frame, 'kind' | 'epoch' | 'body'>): Me
     case 'disk-digests-request':
     case 'disk-digests':
       return decodeDiskDigestBody(kind, body);
+    case 'disk-changes-request':
+    case 'disk-changes':
+      return decodeDiskChangesBody(kind, body);
     case 'input-log':
     case 'input-logged':
       return decodeInputBody(kind, about, body);

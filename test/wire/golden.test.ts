@@ -1,6 +1,7 @@
 import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import test from 'ava';
+import { basisOf } from '../../shared/change-basis.ts';
 import { epoch, type GuestName, sessionId, term } from '../../shared/ids.ts';
 import {
   decodeFrame,
@@ -116,6 +117,15 @@ const messages: { [Kind in FrameKind]: Message & { kind: Kind } } = {
     count: 64,
   },
   'disk-digests': { kind: 'disk-digests', disk: 1, first: 64, digests },
+  'disk-changes-request': { kind: 'disk-changes-request', disk: 1 },
+  'disk-changes': {
+    kind: 'disk-changes',
+    disk: 1,
+    known: {
+      basis: basisOf('0123456789abcdef', 2 ** 33 + 9, true),
+      regions: Uint32Array.of(0, 7, 2 ** 20),
+    },
+  },
   heartbeat: {
     kind: 'heartbeat',
     agent: 0x0011223344556677n,

@@ -30,7 +30,12 @@ export async function withServedDisk(
     const onDeath = (error: Error) => {
       throw error;
     };
-    const server = await DiskServer.start({ images: [image], socketPath, onDeath });
+    const server = await DiskServer.start({
+      images: [image],
+      socketPath,
+      mapFolder: folder,
+      onDeath,
+    });
     try {
       server.openToChanges();
       const uri = `nbd+unix:///disk0?socket=${socketPath}`;

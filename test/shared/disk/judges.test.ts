@@ -165,7 +165,12 @@ test('what may only be read is refused as a disk', async (t) => {
     const image = emptyImage(folder, 'a.raw', mib);
     execFileSync('mount', ['-o', 'remount,ro', folder]);
     const socketPath = join(tmpdir(), `understudy-${process.pid}.sock`);
-    const start = DiskServer.start({ images: [image], socketPath, onDeath: () => {} });
+    const start = DiskServer.start({
+      images: [image],
+      socketPath,
+      mapFolder: folder,
+      onDeath: () => {},
+    });
     await t.throwsAsync(start, { code: 'E_DISK_UNAVAILABLE', message: /EROFS/ });
   } finally {
     unmount();
@@ -177,7 +182,9 @@ test('a disk is refused where it is missing, empty, or in use', async (t) => {
   await withServedDisk(mib, async ({ folder, image }) => {
     const onDeath = () => {};
     const start = (path: string) =>
-      DiskServer.start({ images: [path], socketPath: join(folder, 'other.sock'), onDeath });
+      DiskServer.start({
+        ...{ images: [path], socketPath: join(folder, 'other.sock'), mapFolder: folder, onDeath },
+      });
     await t.throwsAsync(start(join(folder, 'missing.raw')), { code: 'E_DISK_UNAVAILABLE' });
     writeFileSync(join(folder, 'empty.raw'), '');
     await t.throwsAsync(start(join(folder, 'empty.raw')), { code: 'E_DISK_UNAVAILABLE' });

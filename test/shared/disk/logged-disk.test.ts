@@ -27,7 +27,7 @@ function diskWithSlowSync(other: Partial<ConstructorParameters<typeof LoggedDisk
     flushing: new Set(),
   };
   state.control[diskControl.changes] = changesAre.open;
-  return { disk: new LoggedDisk(image, 0, state), state, syncs };
+  return { disk: new LoggedDisk(image, 0, state, { note: () => {} }), state, syncs };
 }
 
 async function isDone(work: Promise<void>): Promise<boolean> {

@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { bounds } from '../../../shared/bounds.ts';
+import { basisOf } from '../../../shared/change-basis.ts';
 import { epoch, sessionId, term } from '../../../shared/ids.ts';
 import { agentActivities } from '../../../shared/wire/flow-body.ts';
 import type { Message } from '../../../shared/wire/message.ts';
@@ -42,6 +43,19 @@ export function anyMessage(): fc.Arbitrary<Message> {
       disk: u32,
       first: u32,
       digests: fc.array(u64, { maxLength: 40 }).map((all) => BigUint64Array.from(all)),
+    }),
+    fc.record({ kind: fc.constant('disk-changes-request' as const), disk: u32 }),
+    fc.record({
+      kind: fc.constant('disk-changes' as const),
+      disk: u32,
+      known: fc.option(
+        fc
+          .tuple(u64, safe, fc.boolean(), fc.uniqueArray(u32, { maxLength: 40 }))
+          .map(([session, number, isExact, regions]) => ({
+            basis: basisOf(session.toString(16).padStart(16, '0'), number, isExact),
+            regions: Uint32Array.from(regions).sort(),
+          })),
+      ),
     }),
     fc.tuple(safe, safe, safe, fc.boolean()).map(([report, a, b, repair]) => ({
       kind: 'credit' as const,

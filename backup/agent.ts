@@ -119,6 +119,9 @@ export class BackupAgent {
       case 'welcome':
         await this.#welcome(effect.peer);
         return undefined;
+      case 'expect-primary':
+        this.#parts.peer.expectAnyone();
+        return undefined;
       case 'refuse': {
         const greeting = this.#greetings.get(effect.peer.session);
         this.#greetings.delete(effect.peer.session);

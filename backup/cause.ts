@@ -3,6 +3,7 @@ import type { BackupEvent } from './machine.ts';
 /** What heartbeats say of each state. */
 export const activityOf = {
   waiting: 'standing-by',
+  expecting: 'standing-by',
   synchronising: 'synchronising',
   protecting: 'protecting',
   'taking-over': 'taking-over',
@@ -19,6 +20,10 @@ export function causeOf(event: BackupEvent): string {
       return 'the primary is silent';
     case 'hand-over':
       return `the primary hands the guest over at epoch ${event.epoch}`;
+    case 'epoch-found':
+      return 'an earlier agent of this host held the newest epoch';
+    case 'term-held':
+      return 'an earlier agent of this host won the term';
     case 'stood-down':
       return event.reason;
     case 'epoch-failed':

@@ -11,6 +11,11 @@ import type { Epoch, SessionId } from '../shared/ids.ts';
 export type BackupState =
   /** No primary that counts: none came yet, or the last one stood down. */
   | { readonly name: 'waiting'; readonly over?: OverSession }
+  /**
+   * An earlier process held the epoch that the record's protected term is about, and it is here: a
+   * primary is listened for, and taken over if none is heard.
+   */
+  | { readonly name: 'expecting'; readonly session: SessionId }
   /** A session is being brought level. `whole`: an older epoch could still be resumed. */
   | {
       readonly name: 'synchronising';
@@ -67,6 +72,8 @@ export type BackupOutcome =
 
 export type BackupEvent =
   | HelloEvent
+  /** An earlier process held this session's epoch, which the record's highest term is about. */
+  | { readonly kind: 'epoch-found'; readonly session: SessionId }
   /** An earlier process won the term of a takeover, and nobody has let the guest run since. */
   | { readonly kind: 'term-held'; readonly session: SessionId }
   | { readonly kind: 'committed'; readonly session: SessionId; readonly epoch: Epoch }
@@ -99,6 +106,8 @@ interface HelloEvent {
 
 export type BackupEffect =
   | { readonly kind: 'welcome'; readonly peer: Peer }
+  /** Whoever is the primary: its silence counts from now on. */
+  | { readonly kind: 'expect-primary' }
   | { readonly kind: 'refuse'; readonly peer: Peer; readonly reason: RefusalReason }
   | { readonly kind: 'acknowledge'; readonly session: SessionId; readonly epoch: Epoch }
   | { readonly kind: 'ask-new-session'; readonly session: SessionId; readonly cause: string }
@@ -137,6 +146,8 @@ export function stepBackup(
   switch (state.name) {
     case 'waiting':
       return stepWaiting(state, event);
+    case 'expecting':
+      return stepExpecting(state, event, policy);
     case 'synchronising':
       return stepSynchronising(state, event, policy);
     case 'protecting':
@@ -155,6 +166,32 @@ function stepWaiting(state: BackupState & { name: 'waiting' }, event: BackupEven
       return refuseHandover(state, event, 'it is not protecting');
     case 'term-held':
       return takeOver(event.session, { kind: 'resume-guest' });
+    case 'epoch-found':
+      return {
+        state: { name: 'expecting', session: event.session },
+        effects: [{ kind: 'expect-primary' }],
+      };
+    default:
+      return { state, effects: [] };
+  }
+}
+
+function stepExpecting(
+  state: BackupState & { name: 'expecting' },
+  event: BackupEvent,
+  policy: BackupPolicy,
+): BackupStep {
+  switch (event.kind) {
+    case 'hello':
+      return welcome(event, undefined);
+    case 'hand-over':
+      return refuseHandover(state, event, 'it was restarted');
+    case 'stood-down':
+      return { state: { name: 'waiting' }, effects: [] };
+    case 'peer-silent':
+      return policy.takeoverEnabled
+        ? takeOver(state.session, { kind: 'claim' })
+        : { state, effects: [] };
     default:
       return { state, effects: [] };
   }

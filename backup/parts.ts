@@ -37,6 +37,8 @@ export interface BackupParts {
 export interface BackupSettings {
   readonly takeoverEnabled: boolean;
   readonly verifyAtTakeover: 'full' | 'recorded';
+  /** The guest has cards whose output passes no agent: it goes on speaking where none runs. */
+  readonly speaksAlone: boolean;
 }
 
 export interface BackupProgress {
@@ -48,6 +50,8 @@ export interface BackupProgress {
 export interface PeerWatch {
   /** Expects them from now on, from this agent: silence from here on counts. */
   expect(agent: string): void;
+  /** The same of whoever is the primary. */
+  expectAnyone(): void;
   /** Something of it came by another way than its heartbeats. */
   heard(): void;
   /** Expects nothing any more. */

@@ -111,6 +111,7 @@ async function runOpened(
     settings: {
       takeoverEnabled: config.takeover.enabled,
       verifyAtTakeover: config.verify.atTakeover,
+      speaksAlone: config.guest.networks.some(({ kind }) => kind === 'user'),
     },
   }).run(stop);
   await guest?.detach();

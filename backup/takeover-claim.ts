@@ -5,6 +5,7 @@ import { epoch, type Term, term } from '../shared/ids.ts';
 import type { EmitEvent } from '../shared/observe/events.ts';
 import type { LoggedMark } from './input/logged-mark.ts';
 import type { BackupEvent } from './machine.ts';
+import type { Checkpoint } from './store/replica-state.ts';
 import type { ReplicaStore } from './store/replica-store.ts';
 
 export interface TakeoverClaimParts {
@@ -15,6 +16,7 @@ export interface TakeoverClaimParts {
   readonly emit: EmitEvent;
   /** Where input is logged. */
   readonly loggedMark?: LoggedMark;
+  readonly settings: { readonly speaksAlone: boolean };
 }
 
 /**
@@ -45,9 +47,12 @@ export class TakeoverClaim {
     const mode = 'solo';
     const about = { session: held?.session ?? null, baseEpoch: held?.epoch ?? epoch(0) };
     const outcome = await claims.claim({ mode, ...about, mayFollow }, signal);
-    if (!outcome.won) return { kind: 'claim-lost', holder: outcome.latest?.holder ?? 'nobody' };
-    this.#term = outcome.term;
-    emit({ kind: 'term', term: outcome.term, mode });
+    // A claim of an earlier process may have taken effect only now.
+    const own = outcome.won ? undefined : this.#own(outcome.latest);
+    if (outcome.won) this.#term = outcome.term;
+    else if (own !== undefined && isAbout(own, held)) this.#term = own.term;
+    else return { kind: 'claim-lost', holder: outcome.latest?.holder ?? 'nobody' };
+    emit({ kind: 'term', term: this.#term, mode });
     return { kind: 'claim-won' };
   }
 
@@ -56,33 +61,45 @@ export class TakeoverClaim {
    * primary. Throws as `TermClaims.claim`.
    */
   async recall(signal: AbortSignal): Promise<BackupEvent | undefined> {
-    const { claims, store, host, emit } = this.#parts;
+    const { claims, store } = this.#parts;
     const latest = await claims.latest(signal);
-    if (latest?.mode !== 'solo' || latest.holder !== host || latest.baseEpoch === 0)
-      return undefined;
-    const why = this.#whyNotAgain(latest);
-    if (why !== undefined) {
-      const { code, message, hint } = takeoverLost(latest, why);
-      emit({ kind: 'warning', code, message, hint });
+    const held = store.holds();
+    const logged = held !== null && this.#parts.loggedMark?.has(held.session) === true;
+    const own = this.#own(latest);
+    if (own !== undefined) {
+      if (!isAbout(own, held)) return this.#warn(takeoverLost(own, goneWithGuest));
+      if (logged) return this.#warn(takeoverLost(own, goneWithLog));
+      this.#term = own.term;
+      return { kind: 'term-held', session: held.session };
+    }
+    if (held === null || latest?.mode !== 'protected' || latest.session !== held.session) {
       return undefined;
     }
-    this.#term = latest.term;
-    return { kind: 'term-held', session: store.holds()!.session };
+    if (logged) return this.#warn(uncovered(goneWithLog));
+    if (this.#parts.settings.speaksAlone) return this.#warn(uncovered(saidAlone));
+    return { kind: 'epoch-found', session: held.session };
   }
 
-  /** Undefined: the epoch of that takeover is here as it was, and its guest never ran. */
-  #whyNotAgain({ session, baseEpoch }: TermRecord): string | undefined {
-    const { store, loggedMark } = this.#parts;
-    const held = store.holds();
-    if (held === null || held.session !== session || held.epoch !== baseEpoch) {
-      return 'the guest may have run since, or its memory is gone';
-    }
-    if (loggedMark?.has(held.session) === true) {
-      return 'the log of input that it was to be told again ended with the agent';
-    }
-    return undefined;
+  /** Where it is the term of a takeover by this host. */
+  #own(latest: TermRecord | null): TermRecord | undefined {
+    const { host } = this.#parts;
+    if (latest?.mode !== 'solo' || latest.holder !== host) return undefined;
+    return latest.baseEpoch > 0 ? latest : undefined;
+  }
+
+  #warn({ code, message, hint }: UnderstudyError): undefined {
+    this.#parts.emit({ kind: 'warning', code, message, hint });
   }
 }
+
+/** The epoch of that takeover is here as it was, and no guest may have run from it. */
+function isAbout({ session, baseEpoch }: TermRecord, held: Checkpoint | null): held is Checkpoint {
+  return held !== null && held.session === session && held.epoch === baseEpoch;
+}
+
+const goneWithGuest = 'the guest may have run since, or its memory is gone';
+const goneWithLog = 'the log of input that it was to be told again ended with the agent';
+const saidAlone = 'cards of kind user speak also while no agent runs beside the guest';
 
 function takeoverLost({ term: number, baseEpoch }: TermRecord, why: string): UnderstudyError {
   const message =
@@ -91,5 +108,14 @@ function takeoverLost({ term: number, baseEpoch }: TermRecord, why: string): Und
   return new UnderstudyError('E_TAKEOVER_LOST', message, {
     hint: 'Nobody starts the guest by itself: see "Both hosts lost at once" in OPERATIONS.md.',
     fields: { term: number, baseEpoch, why },
+  });
+}
+
+/** By a takeover clients would lose more than the unacknowledged: it waits for the primary. */
+function uncovered(why: string): UnderstudyError {
+  const message = `this agent was restarted, and the epoch that it finds does not cover all: ${why}`;
+  return new UnderstudyError('E_EPOCH_UNCOVERED', message, {
+    hint: 'Nobody takes over until the primary has brought this side level, which it does by itself.',
+    fields: { why },
   });
 }

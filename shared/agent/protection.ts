@@ -84,6 +84,8 @@ function whyBackupDoesNot(facts: ProtectionFacts): string | null {
       return peerActivity === 'protecting' ? null : `the primary is ${peerActivity ?? 'silent'}`;
     case 'synchronising':
       return 'this side is being brought level';
+    case 'expecting':
+      return 'this agent was restarted: it listens for the primary, which has to open a session';
     case 'taking-over':
       return 'the guest is being taken over';
     case 'starting':

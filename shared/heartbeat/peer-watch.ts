@@ -12,7 +12,7 @@ export class PeerWatchThread {
   readonly #listeners = new Set<() => void>();
   readonly #onHeartbeat: (event: WatchEvent & { kind: 'heartbeat' }) => void;
   #thread: WatchThread | undefined;
-  #expected: bigint | undefined;
+  #expected: bigint | 'anyone' | undefined;
   #lastHeardAtMs = 0;
   #silent = true;
   #activity: AgentActivity | null = null;
@@ -43,6 +43,13 @@ export class PeerWatchThread {
     this.#expected = BigInt(`0x${agent}`);
     this.#silent = false;
     this.#thread?.follow(this.#expected);
+  }
+
+  /** From now on any agent counts, and that one was just heard. */
+  expectAnyone(): void {
+    this.#expected = 'anyone';
+    this.#silent = false;
+    this.#thread?.follow(undefined);
   }
 
   /** Something of the expected agent came by another way: it lives. */
@@ -84,7 +91,7 @@ export class PeerWatchThread {
     if (this.#expected === undefined) return;
     switch (event.kind) {
       case 'heartbeat':
-        if (event.heartbeat.agent !== this.#expected) return;
+        if (this.#expected !== 'anyone' && event.heartbeat.agent !== this.#expected) return;
         this.#lastHeardAtMs = event.atMs;
         this.#activity = event.heartbeat.activity;
         this.#onHeartbeat(event);

@@ -63,11 +63,11 @@ export class Watch {
   }
 
   /**
-   * Counts only this agent's heartbeats from now on, and that it is followed as the first of
-   * them; undefined counts anybody's.
+   * Counts only this agent's heartbeats from now on, or anybody's where it is undefined; and that
+   * it is followed as the first of them.
    */
   follow(agent: bigint | undefined): void {
-    if (agent !== undefined && agent !== this.#followed) {
+    if (agent === undefined || agent !== this.#followed) {
       this.#step({ kind: 'follow', nowMs: this.#options.clock.nowMs() });
     }
     this.#followed = agent;

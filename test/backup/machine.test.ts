@@ -170,6 +170,20 @@ test('a term that an earlier process won is used, and only where nothing else is
   }
 });
 
+test('an epoch that an earlier process held is resumed if no primary is heard, by a claim', (t) => {
+  const found: BackupEvent = { kind: 'epoch-found', session };
+  const { state, kinds } = run([found]);
+  t.is(state.name, 'expecting');
+  t.deepEqual(kinds, ['expect-primary']);
+  t.deepEqual(run([{ kind: 'peer-silent' }], state).kinds, ['claim']);
+  t.is(run([{ kind: 'peer-silent' }], state, false).state.name, 'expecting', 'takeover disabled');
+  const lost = run([{ kind: 'peer-silent' }, { kind: 'claim-lost', holder: 'p' }], state);
+  t.is(lost.state.name, 'waiting');
+  t.is(run([{ kind: 'stood-down', agent: 'a', reason: 'x' }], state).state.name, 'waiting');
+  t.is(run([hello], state).state.name, 'synchronising');
+  t.is(run([found], run([hello]).state).state.name, 'synchronising', 'a primary was faster');
+});
+
 test('a guest that could not be loaded is tried again with another standby, and not for ever', (t) => {
   const toWon: BackupEvent[] = [hello, committed, { kind: 'peer-silent' }, { kind: 'claim-won' }];
   const failed = (code: string): BackupEvent => ({ kind: 'takeover-failed', code });
@@ -223,6 +237,7 @@ test('in any order of events the guest runs at most once, and only after a won c
     { kind: 'hand-over', session, epoch: epoch(7) },
     { kind: 'prepared' },
     { kind: 'prepare-failed', code: 'E_X' },
+    { kind: 'epoch-found', session },
   );
   fc.assert(
     fc.property(fc.array(anEvent, { maxLength: 40 }), (events) => {

@@ -186,6 +186,30 @@ test.serial(
   },
 );
 
+test.serial(
+  'both agents and the guest are killed: the backup, started again, takes over',
+  async (t) => {
+    const hosts = await startHosts(t);
+    const { primary, backup } = await startProtected(hosts);
+    const pid = await guestPid(primary);
+    backup.process.kill('SIGKILL');
+    primary.process.kill('SIGKILL');
+    process.kill(pid, 'SIGKILL');
+    const died = readCounter(openRam(hosts.primaryRam));
+    await Promise.all([backup.ended(), primary.ended()]);
+    primary.process.tail.poll();
+    const acks = primary.process.tail.events.filter((event) => event.kind === 'ack');
+    const again = hosts.start('backup');
+    const done = await again.find('takeover');
+    t.is(done.ramDigestFound, done.ramDigestExpected);
+    t.true(done.epoch >= acks.at(-1)!.epoch, 'so it has all that was said');
+    const ram = openRam(hosts.backupRam);
+    const deadline = performance.now() + 120_000;
+    while (readCounter(ram) <= died && performance.now() < deadline) await sleep(20);
+    t.true(readCounter(ram) > died);
+  },
+);
+
 test.serial('a guest that its operator ends is not resurrected', async (t) => {
   const hosts = await startHosts(t);
   const { primary, backup } = await startProtected(hosts);

@@ -103,6 +103,40 @@ test('a takeover that its agent did not live to see is made by the next one, in 
   t.is((await last.stop()).outcome.kind, 'released');
 });
 
+test('a backup whose agent was restarted takes over a primary that is not heard any more', async (t) => {
+  const bus = new MemoryBus({ seed: 41, time: 'real' });
+  const folder = tmpfsFolder(t);
+  const first = await startBackup(t, bus, folder);
+  const primary = startPrimary(t, bus);
+  await primary.events.find('state', ({ to }) => to === 'protected');
+  await primary.events.find('ack', ({ epoch }) => epoch >= 5);
+  await first.vanish();
+  primary.vanish();
+  const acked = primary.events.events.filter((event) => event.kind === 'ack').at(-1)!.epoch;
+
+  const next = await startBackup(t, bus, folder, first.memory);
+  await next.events.find('state', ({ to }) => to === 'expecting');
+  next.watch.fallSilent();
+  const done = await next.events.find('takeover');
+  t.true(done.epoch >= acked, 'whatever was acknowledged, so whatever was said');
+  const epochs = primary.events.events.filter((event) => event.kind === 'epoch');
+  t.is(epochs.find(({ epoch }) => epoch === done.epoch)?.ramDigest, done.ramDigestFound!);
+});
+
+test('a backup whose agent was restarted yields to a primary that went on alone', async (t) => {
+  const bus = new MemoryBus({ seed: 43, time: 'real' });
+  const folder = tmpfsFolder(t);
+  const first = await startBackup(t, bus, folder);
+  const primary = startPrimary(t, bus);
+  await primary.events.find('state', ({ to }) => to === 'protected');
+  await first.vanish();
+  const from = primary.events.events.length;
+  const next = await startBackup(t, bus, folder, first.memory);
+  primary.watch.fallSilent();
+  await primary.events.find('state', ({ to }) => to === 'protected', from);
+  t.false(next.events.events.some(({ kind }) => kind === 'takeover'));
+});
+
 test('a guest that dies in its checkpoint is taken over: no solo term shuts the backup out', async (t) => {
   const bus = new MemoryBus({ seed: 31, time: 'real' });
   const backup = await startBackup(t, bus, tmpfsFolder(t));

@@ -46,6 +46,8 @@ export class ManualWatch {
     this.lastHeardAtMs = monotonicClock.nowMs();
   }
 
+  readonly expectAnyone = (): void => this.expect();
+
   rest(): void {
     this.alive = false;
   }
@@ -223,6 +225,8 @@ export interface RunningBackup {
   readonly watch: ManualWatch;
   readonly result: Promise<BackupResult>;
   stop(): Promise<BackupResult>;
+  /** SIGKILL: nothing is heard of it any more, and its store is free. */
+  vanish(): Promise<void>;
 }
 
 export async function startBackup(
@@ -265,7 +269,7 @@ export async function startBackup(
     clock: monotonicClock,
     emit: events.emit,
     agentId: '00000000000000b1',
-    settings: { takeoverEnabled: true, verifyAtTakeover: 'full' },
+    settings: { takeoverEnabled: true, verifyAtTakeover: 'full', speaksAlone: false },
     progress: { show: () => {}, acked: () => {} },
     network: { connect: () => {} },
     peer: watch,
@@ -282,6 +286,11 @@ export async function startBackup(
   t.teardown(end);
   return {
     ...{ transport, store, memory, events, watch, result, stop: end },
+    vanish: async () => {
+      bus.leave(transport);
+      transport.disconnect();
+      await end();
+    },
     get standby() {
       return standbys.at(-1)!;
     },

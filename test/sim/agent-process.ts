@@ -250,7 +250,11 @@ export class AgentProcess {
       clock: this.#main,
       emit: links.emit,
       agentId: links.agentId,
-      settings: { takeoverEnabled: true, verifyAtTakeover: world.settings.verifyAtTakeover },
+      settings: {
+        takeoverEnabled: true,
+        verifyAtTakeover: world.settings.verifyAtTakeover,
+        speaksAlone: false,
+      },
       progress: links.progressOf(),
       claims: links.claims,
       host: host.hostId,

@@ -1,11 +1,12 @@
 import type { BackupParts } from '../../backup/parts.ts';
 import type { GuestOutput, PrimaryParts } from '../../primary/parts.ts';
 import type { Claim, ClaimOutcome, TermClaims } from '../../shared/arbiter/term-claims.ts';
+import { isUnderstudyError } from '../../shared/errors.ts';
 import { type Epoch, sessionId, term } from '../../shared/ids.ts';
 import { PageSet } from '../../shared/page-set.ts';
 import { ControlChannel } from '../../shared/transport/control-channel.ts';
 import { subjectsOf } from '../../shared/transport/subjects.ts';
-import { decodeFrame, hex64 } from '../../shared/wire/frame.ts';
+import { decodeFrame, type Frame, hex64 } from '../../shared/wire/frame.ts';
 import { type Parts, realParts } from './parts.ts';
 
 /**
@@ -115,11 +116,20 @@ function acknowledgesToTheEnd(parts: BackupParts): BackupParts {
     takesOver = true;
   });
   transport.subscribe(subjectsOf(guestName).data, (bytes) => {
-    if (!takesOver) return;
-    const frame = decodeFrame(bytes);
-    if (frame.kind !== 'commit') return;
+    const frame = takesOver ? readable(bytes) : undefined;
+    if (frame?.kind !== 'commit') return;
     const about = { session: sessionId(hex64(frame.session)), term: frame.term };
     control.send(about, { kind: 'ack', epoch: frame.epoch });
   });
   return parts;
+}
+
+/** The weather damages frames. */
+function readable(bytes: Uint8Array): Frame | undefined {
+  try {
+    return decodeFrame(bytes);
+  } catch (error) {
+    if (isUnderstudyError(error, 'E_FRAME_CORRUPT')) return undefined;
+    throw error;
+  }
 }

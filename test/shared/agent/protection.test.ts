@@ -75,6 +75,7 @@ for (const [what, facts, pattern] of [
   ['a backup of an unprotected primary', { ...backup, peerActivity: 'joining' }, /joining/],
   ['a backup that may not act', { ...backup, takeoverEnabled: false }, /takeover\.enabled/],
   ['a backup that waits', { ...backup, state: 'waiting' }, /no primary/],
+  ['a backup that was restarted', { ...backup, state: 'expecting' }, /was restarted/],
   ['a backup behind', { ...backup, state: 'synchronising' }, /level/],
   ['a backup that takes over', { ...backup, state: 'taking-over' }, /taken over/],
   ['a backup without the record', { ...backup, latest: undefined }, /record/],

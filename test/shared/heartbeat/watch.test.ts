@@ -112,6 +112,16 @@ test('another agent is shown, but does not count for the one that is followed', 
   t.true(s.events.some((event) => event.kind === 'heartbeat' && event.heartbeat.agent === 88n));
 });
 
+test('where anybody counts, silence is told also if nobody was ever heard', (t) => {
+  const s = setUp();
+  s.stopBeating();
+  s.watch.follow(undefined);
+  s.run(150);
+  t.false(s.told().includes('silent'));
+  s.run(500);
+  t.true(s.told().includes('silent'));
+});
+
 test('heartbeats of other guests, of damaged bytes and of other kinds are none', (t) => {
   const s = setUp();
   s.stopBeating();

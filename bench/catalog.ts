@@ -2,6 +2,7 @@ import type { Suite } from './suite.ts';
 import { applySuite } from './suites/apply.ts';
 import { compressSuite } from './suites/compress.ts';
 import { diskSuite } from './suites/disk.ts';
+import { diskPairSuite } from './suites/disk-pair.ts';
 import { guestSuite } from './suites/guest.ts';
 import { hashSuite } from './suites/hash.ts';
 import { liveSuite } from './suites/live.ts';
@@ -24,4 +25,5 @@ export const suites: readonly Suite[] = [
   takeoverSuite,
   guestSuite,
   diskSuite,
+  diskPairSuite,
 ];

@@ -130,6 +130,8 @@ export const bounds = Object.freeze({
   /** Questions before `E_ARBITER_AWAY`: with the waits, about 3 s where nothing answers. */
   arbiterAttemptsMax: 6,
   arbiterRetryWaitMs: 50,
+  /** Between two looks of an agent that starts, for an arbiter that does not answer yet. */
+  arbiterStartWaitMs: 250,
   /** Largest record of a term, as it is stored. */
   termRecordBytesMax: 2 * kib,
 

@@ -62,7 +62,7 @@ export async function linkAgent(
   const { claims, host } = await openClaims({
     ...{ transport: arbiterTransport, guest, replicas: config.arbiter.replicas },
     stateFolder: join(config.guest.stateFolder, guest),
-    onWarning,
+    ...{ onWarning, signal: stop, patienceMs: connectDeadlineMs },
   });
 
   const progress = new ProgressCell();

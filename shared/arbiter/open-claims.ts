@@ -1,7 +1,9 @@
 import { randomBytes } from 'node:crypto';
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { systemCode, UnderstudyError } from '../errors.ts';
+import { bounds } from '../bounds.ts';
+import { monotonicClock, sleep } from '../clock.ts';
+import { isUnderstudyError, systemCode, UnderstudyError } from '../errors.ts';
 import type { GuestName } from '../ids.ts';
 import type { Transport } from '../transport/transport.ts';
 import { HighestTerm } from './highest-term.ts';
@@ -17,7 +19,11 @@ export interface OpenClaimsOptions {
   /** On a disk: it must survive a reboot. */
   readonly stateFolder: string;
   readonly replicas: number;
-  /** What is unwise, and what a claim waits for. */
+  /** How long an arbiter that does not answer, or has no leader yet, is waited for. */
+  readonly patienceMs: number;
+  /** Ends the wait. */
+  readonly signal: AbortSignal;
+  /** What is unwise, and what is waited for. */
   readonly onWarning: (error: UnderstudyError) => void;
 }
 
@@ -34,12 +40,15 @@ export interface OpenedClaims {
 export async function openClaims(options: OpenClaimsOptions): Promise<OpenedClaims> {
   const { transport, guest, stateFolder, replicas, onWarning } = options;
   const host = hostName(stateFolder);
-  const { wishes, command } = await ensureStream(transport, { replicas });
-  if (wishes.length > 0) onWarning(looseStream(wishes, command ?? ''));
-  await auditTerms(transport, guest);
   const arbiter = jetStreamArbiter(transport, { guest });
-  // A record that can't be believed is told now, not when a claim waits for it.
-  await arbiter.latest();
+  const { wishes, command } = await patiently(options, async () => {
+    const report = await ensureStream(transport, { replicas });
+    await auditTerms(transport, guest);
+    // A record that can't be believed is told now, not when a claim waits for it.
+    await arbiter.latest();
+    return report;
+  });
+  if (wishes.length > 0) onWarning(looseStream(wishes, command ?? ''));
   const memory = await HighestTerm.open(join(stateFolder, 'term.json'), guest);
   const highestSeen = memory.seen?.term ?? 0;
   const claims = new TermClaims({
@@ -47,6 +56,25 @@ export async function openClaims(options: OpenClaimsOptions): Promise<OpenedClai
     onWaiting: onWarning,
   });
   return { claims, host };
+}
+
+/** A server that has just been started needs a while: whoever starts agents beside it need not know. */
+async function patiently<T>(
+  { patienceMs, signal, onWarning }: OpenClaimsOptions,
+  ask: () => Promise<T>,
+): Promise<T> {
+  const clock = monotonicClock;
+  const endAtMs = clock.nowMs() + patienceMs;
+  for (let isTold = false; ; isTold = true) {
+    signal.throwIfAborted();
+    try {
+      return await ask();
+    } catch (error) {
+      if (!isUnderstudyError(error, 'E_ARBITER_AWAY') || clock.nowMs() >= endAtMs) throw error;
+      if (!isTold) onWarning(error);
+    }
+    await sleep(clock, bounds.arbiterStartWaitMs, signal);
+  }
 }
 
 function looseStream(wishes: readonly string[], command: string): UnderstudyError {

@@ -59,7 +59,7 @@ export const nats = group('The NATS servers over which the two sides speak.', {
     },
   ),
   connectDeadlineMs: integer({
-    what: 'How long to try to reach a server at start before giving up.',
+    what: 'How long an agent that starts tries to reach a server, and then its record of terms.',
     why: 'Raise it where the agent may be started long before NATS is.',
     min: 100,
     max: 3_600_000,

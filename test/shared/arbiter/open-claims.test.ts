@@ -6,7 +6,7 @@ import { encodeTermRecord, type TermRecord } from '../../../shared/arbiter/term-
 import { termStream, termSubject, termSubjects } from '../../../shared/arbiter/term-stream.ts';
 import { isUnderstudyError, type UnderstudyError } from '../../../shared/errors.ts';
 import { epoch } from '../../../shared/ids.ts';
-import type { EmbeddedServer } from '../../../shared/transport/embedded-server.ts';
+import { EmbeddedServer } from '../../../shared/transport/embedded-server.ts';
 import type { Transport } from '../../../shared/transport/transport.ts';
 import { askPlainly, connectTo, runCommand, startServer, temporaryFolder } from './arbiter-lab.ts';
 import { exampleRecord, guest } from './term-example.ts';
@@ -26,6 +26,7 @@ async function opened(t: ExecutionContext, server: EmbeddedServer, folder = temp
   const warnings: UnderstudyError[] = [];
   const { claims, host } = await openClaims({
     ...{ transport: await connectTo(t, server.url), guest, stateFolder: folder, replicas: 1 },
+    ...{ patienceMs: 0, signal: new AbortController().signal },
     onWarning: (warning) => warnings.push(warning),
   });
   return { claims, host, warnings };
@@ -46,6 +47,30 @@ test('a NATS without JetStream is told as that, at the start', async (t) => {
   t.is(error.code, 'E_ARBITER_AWAY');
   t.regex(error.message, /JetStream is not switched on/);
   t.regex(error.hint, /Start NATS with JetStream/);
+});
+
+test('an agent that starts before JetStream is there waits for it, and says so once', async (t) => {
+  const folder = temporaryFolder(t);
+  const early = await EmbeddedServer.start({ jetStream: false });
+  t.teardown(() => early.stop());
+  const warnings: UnderstudyError[] = [];
+  const transport = await connectTo(t, early.url);
+  const opening = openClaims({
+    ...{ transport, guest, stateFolder: folder, replicas: 1, patienceMs: 120_000 },
+    signal: new AbortController().signal,
+    onWarning: (warning) => warnings.push(warning),
+  });
+  opening.catch(() => {});
+  const deadline = performance.now() + 60_000;
+  while (warnings.length === 0 && performance.now() < deadline) await sleep(20);
+  await early.stop();
+  await startServer(t, { port: early.port });
+  const { claims } = await opening;
+  t.is(await claims.peek(), null);
+  t.deepEqual(
+    warnings.map(({ code }) => code),
+    ['E_ARBITER_AWAY'],
+  );
 });
 
 test('a stream in which terms can be lost is refused at the start, one that is unwise is told', async (t) => {

@@ -2,9 +2,9 @@ import type { Suite } from './suite.ts';
 import { applySuite } from './suites/apply.ts';
 import { compressSuite } from './suites/compress.ts';
 import { diskSuite } from './suites/disk.ts';
-import { diskPairSuite } from './suites/disk-pair.ts';
 import { guestSuite } from './suites/guest.ts';
 import { hashSuite } from './suites/hash.ts';
+import { linkSuite } from './suites/link.ts';
 import { liveSuite } from './suites/live.ts';
 import { pauseSuite } from './suites/pause.ts';
 import { pipelineSuite } from './suites/pipeline.ts';
@@ -18,6 +18,7 @@ export const suites: readonly Suite[] = [
   compressSuite,
   pipelineSuite,
   threadsSuite,
+  linkSuite,
   applySuite,
   pauseSuite,
   liveSuite,
@@ -25,5 +26,4 @@ export const suites: readonly Suite[] = [
   takeoverSuite,
   guestSuite,
   diskSuite,
-  diskPairSuite,
 ];

@@ -24,12 +24,6 @@ export interface LabRunOptions {
   /** How long the protected guest works before its host is killed. */
   readonly workMs: number;
   readonly atTakeover: 'full' | 'recorded';
-  /** An image of which both hosts have one of their own, as the guest's disk that it does not use. */
-  readonly diskImage?: string;
-  /** Size of a disk on which the guest's store syncs each write. */
-  readonly dataDiskBytes?: number;
-  /** In place of the time at work. */
-  readonly during?: (lab: Lab) => Promise<void>;
 }
 
 export interface LabRun {
@@ -50,7 +44,7 @@ export interface LabRun {
 export async function runLab(options: LabRunOptions): Promise<LabRun> {
   await sweepDeadRuns();
   const interrupts = watchInterrupts();
-  const run = new MeasuredScenario(options);
+  const run = new MeasuredScenario(options.workMs);
   try {
     const { result, events } = await carryOut({
       scenarioName: 'bench',
@@ -73,20 +67,15 @@ export async function runLab(options: LabRunOptions): Promise<LabRun> {
   }
 }
 
-async function prepareGuest(options: LabRunOptions) {
-  const { memoryBytes, load, atTakeover, diskImage, dataDiskBytes } = options;
+async function prepareGuest({ memoryBytes, load, atTakeover }: LabRunOptions) {
   const labGuest = await buildLabGuest();
   const base = toLabConfig(defaults('lab', 'bench'));
   const sized: LabConfig = {
     ...base,
     guest: { ...base.guest, memory: memoryBytes },
     verify: { ...base.verify, atTakeover },
-    drill: { ...base.drill, dataDisk: dataDiskBytes ?? null },
   };
-  const plain = withLabGuest(sized, labGuest, load);
-  const disk = { path: diskImage ?? '', format: 'raw', replicate: true, readonly: false } as const;
-  const config =
-    diskImage === undefined ? plain : { ...plain, guest: { ...plain.guest, disks: [disk] } };
+  const config = withLabGuest(sized, labGuest, load);
   const guestImage = `lab guest ${labGuest.recipeDigest}, ${load}`;
   return { config, isLabGuest: true, guestImage, network: undefined };
 }
@@ -96,12 +85,12 @@ const samplePeriodMs = 100;
 /** As the drill `kill-host`, but measuring while the guest works. */
 class MeasuredScenario {
   readonly samples: MemorySample[] = [];
-  readonly #options: LabRunOptions;
+  readonly #workMs: number;
   fromMs = 0;
   toMs = 0;
 
-  constructor(options: LabRunOptions) {
-    this.#options = options;
+  constructor(workMs: number) {
+    this.#workMs = workMs;
   }
 
   async go(lab: Lab, context: DrillContext): Promise<Findings> {
@@ -109,18 +98,11 @@ class MeasuredScenario {
     // What the guest does to come up is not what is measured.
     await sleep(1000, undefined, { signal: context.signal });
     this.fromMs = Number(process.hrtime.bigint()) / 1e6;
-    const { workMs, during } = this.#options;
-    let isAtWork = true;
-    const worked = (during?.(lab) ?? sleep(workMs, undefined, { signal: context.signal })).finally(
-      () => {
-        isAtWork = false;
-      },
-    );
-    while (isAtWork) {
+    const endAtMs = performance.now() + this.#workMs;
+    while (performance.now() < endAtMs) {
       this.samples.push(sampleMemory(lab.primary.pid, lab.backup.pid));
-      await Promise.race([worked, sleep(samplePeriodMs, undefined, { signal: context.signal })]);
+      await sleep(samplePeriodMs, undefined, { signal: context.signal });
     }
-    await worked;
     this.toMs = Number(process.hrtime.bigint()) / 1e6;
     await context.witness.beforeFault();
     return await failPrimaryHost(lab, context);

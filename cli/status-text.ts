@@ -10,6 +10,7 @@ export function statusText(status: AgentStatus, isColoured: boolean): string {
     ['term', termRow(status)],
     ['epochs', epochsRow(status)],
     ['pause', pauseRow(status)],
+    ['codec', codecRow(status)],
     ['other side', peerRow(status)],
     ['verified', verifiedRow(status)],
     ['taken over', takeoverRow(status)],
@@ -63,6 +64,10 @@ const lateMs = 1000;
 function pauseRow({ pause }: AgentStatus): string | undefined {
   if (pause === null) return undefined;
   return `median ${ms(pause.medianMs)}, longest ${ms(pause.maxMs)} of ${pause.epochs} epochs`;
+}
+
+function codecRow({ codec }: AgentStatus): string | undefined {
+  return codec === null ? undefined : `${codec.name}: ${codec.why}`;
 }
 
 function peerRow({ peer, role }: AgentStatus): string | undefined {

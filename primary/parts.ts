@@ -11,6 +11,7 @@ import type { DirtyTracker } from './capture/tracker.ts';
 import type { PrimaryDisks } from './disk/session-disks.ts';
 import type { PaceLimits } from './epoch-pace.ts';
 import type { BackupLossPolicy } from './machine.ts';
+import type { CodecPolicy } from './pipeline/codec-policy.ts';
 import type { PageEncoder } from './pipeline/page-encoder.ts';
 
 /** Everything outside of it that a primary agent works with. */
@@ -33,6 +34,8 @@ export interface PrimaryParts {
   /** Where the guest has replicated disks. */
   readonly disks?: PrimaryDisks | undefined;
   readonly settings: PrimarySettings;
+  /** Where the general codec is chosen epoch by epoch. */
+  readonly codecs?: CodecPolicy | undefined;
   /**
    * Fresh kernels whose hashes use `secret`, once those before are closed. `onFailed`: they can't
    * go on, and nobody waits for them who would be told.

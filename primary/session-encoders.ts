@@ -2,6 +2,7 @@ import { availableParallelism } from 'node:os';
 import { captureBytesOf, workersOf } from '../shared/config/derived.ts';
 import type { PrimaryConfig } from '../shared/config/schema.ts';
 import type { UnderstudyError } from '../shared/errors.ts';
+import { CodecPolicy } from './pipeline/codec-policy.ts';
 import type { PageEncoder } from './pipeline/page-encoder.ts';
 import { ThreadEncoder } from './pipeline/thread-encoder.ts';
 import { sessionClosed } from './session/session.ts';
@@ -12,11 +13,16 @@ export class SessionEncoders {
   readonly #pageCount: number;
   readonly #chunkBytes: number;
   #last: PageEncoder | undefined;
+  /** With `compress.general: auto`; what it learns outlives sessions. */
+  readonly codecs: CodecPolicy | undefined;
 
   constructor(config: PrimaryConfig, pageCount: number, chunkBytes: number) {
     this.#config = config;
     this.#pageCount = pageCount;
     this.#chunkBytes = chunkBytes;
+    const { general, gzipLevelMax } = config.compress;
+    const threads = workersOf(config, availableParallelism());
+    if (general === 'auto') this.codecs = new CodecPolicy({ gzipLevelMax, threads });
   }
 
   /** The threads and the memory of the encoder before are gone by then. */
@@ -28,7 +34,7 @@ export class SessionEncoders {
     this.#last = await ThreadEncoder.create(
       {
         ...{ pageCount: this.#pageCount, blockBytes, hash, secret },
-        generalCodec: compress.general,
+        generalCodec: compress.general === 'auto' ? 'lz4' : compress.general,
         wholePages: mode !== 'fgbi',
         sharing: share.enabled,
         compression: compress.enabled,

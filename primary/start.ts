@@ -5,7 +5,7 @@ import type { TermClaims } from '../shared/arbiter/term-claims.ts';
 import { monotonicClock } from '../shared/clock.ts';
 import { secretBytes } from '../shared/codec/codec-settings.ts';
 import { PageDigester } from '../shared/codec/page-digester.ts';
-import { chunkBytesOf, paceOf } from '../shared/config/derived.ts';
+import { chunkBytesOf, paceOf, strongestCodecOf } from '../shared/config/derived.ts';
 import { toGuestConfig } from '../shared/config/guest-section.ts';
 import type { PrimaryConfig } from '../shared/config/schema.ts';
 import type { DiskServer } from '../shared/disk/disk-server.ts';
@@ -99,6 +99,7 @@ async function runOpened(
     found,
     guestPid: guest.pid,
     settings: settingsOf(config),
+    codecs: encoders.codecs,
     openEncoder: (secret, onFailed) => encoders.open(secret, onFailed),
     progress: {
       show: (activity) => {
@@ -222,7 +223,7 @@ function settingsOf(config: PrimaryConfig): PrimarySettings {
     windowBytes: config.flow.window,
     hash: config.identify.hash,
     blockBytes: config.identify.blockBytes,
-    generalCodec: config.compress.general,
+    generalCodec: strongestCodecOf(config),
     baselineEveryEpochs: config.baseline.refreshEpochs,
     verifyEveryEpochs: config.verify.everyEpochs,
     onBackupLost: config.output.onBackupLost,

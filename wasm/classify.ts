@@ -66,6 +66,14 @@ export function initClassify(
   groupBytes = 0;
 }
 
+/** Another general codec, or another link, from the next page on. No group is open. */
+export function setGeneral(on: bool, costOfWkdm: u32, costOfGeneral: u32, ratio: u32): void {
+  hasGeneral = on;
+  wkdmCost = costOfWkdm;
+  generalCost = costOfGeneral;
+  generalRatio = ratio;
+}
+
 /** The group was compressed: `stored` of its bytes were left. It is empty again. */
 export function groupClosed(stored: u32): void {
   const ratio = (((stored as u64) << 16) / (groupBytes as u64)) as u32;

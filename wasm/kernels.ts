@@ -16,7 +16,7 @@ import { xxh64Of } from './xxh64';
 import { initWkdm } from './wkdm';
 import { initZeroRun } from './zero-run';
 
-export { groupBytes, groupClosed } from './classify';
+export { groupBytes, groupClosed, setGeneral } from './classify';
 export { decodeBodies, decodeFault, decodeHeads } from './decode';
 export {
   beginChunk, bodyBytes, encodePages, headBytes, pagesInChunk, pagesTouched, segmentCursor,

@@ -7,7 +7,8 @@ export class ChunkWriter {
   #out: Buffer;
   readonly #chunkBytes: number;
   readonly #blockBytes: BlockBytes;
-  readonly #codec: GeneralCodec;
+  #codec: GeneralCodec;
+  #level = 1;
   #groups = 0;
   #groupsBytes = 0;
 
@@ -26,6 +27,13 @@ export class ChunkWriter {
     this.#out = buffer;
   }
 
+  /** How groups are compressed from the next chunk on; `level` is gzip's. */
+  choose(codec: GeneralCodec, level: number): void {
+    if (this.#groups > 0) throw new Error('a chunk is open');
+    this.#codec = codec;
+    this.#level = level;
+  }
+
   /** Bytes that are left for heads, bodies, sources and one more group. */
   get room(): number {
     return this.#chunkBytes - chunkHeaderBytes - this.#groupsBytes;
@@ -35,7 +43,7 @@ export class ChunkWriter {
   addGroup(plain: Uint8Array): number {
     const at = chunkHeaderBytes + this.#groupsBytes;
     const start = at + groupHeaderBytes;
-    const packedBytes = compressGroup(this.#codec, plain, this.#out, start);
+    const packedBytes = compressGroup(this.#codec, plain, this.#out, start, this.#level);
     if (packedBytes === 0) this.#out.set(plain, start);
     this.#out.writeUInt32LE(plain.length, at);
     this.#out.writeUInt32LE(packedBytes, at + 4);

@@ -7,11 +7,17 @@ export interface CompressionCosts {
   readonly general: number;
 }
 
-/** 1 Gbit/s. */
-const linkDefault = 125e6;
+/** 1 Gbit/s, as long as nothing was measured. */
+export const linkDefault = 125e6;
+/** Who names a codec for all epochs names it for his link: gzip, where it is a slow one. */
+export const linkOf: Readonly<Record<GeneralCodec, number>> = {
+  none: linkDefault,
+  lz4: linkDefault,
+  gzip: linkDefault / 10,
+};
 /** Bytes a second on one core, as `npm run bench` measures them on guest pages, rounded down. */
 const wkdmSpeed = 2.0e9;
-const generalSpeed: Readonly<Record<GeneralCodec, number>> = {
+export const generalSpeed: Readonly<Record<GeneralCodec, number>> = {
   none: Number.POSITIVE_INFINITY,
   lz4: 0.8e9,
   gzip: 0.2e9,
@@ -19,9 +25,9 @@ const generalSpeed: Readonly<Record<GeneralCodec, number>> = {
 
 /**
  * The price of time against the price of bytes: a method that halves the bytes is not worth it
- * where the link carries them faster than the method computes.
+ * where the link carries them faster than the method computes. Both in bytes a second.
  */
-export function compressionCosts(codec: GeneralCodec, link = linkDefault): CompressionCosts {
+export function compressionCosts(general: number, link: number): CompressionCosts {
   const fixed = (speed: number): number => Math.round(Math.min(16, link / speed) * 65536);
-  return { wkdm: fixed(wkdmSpeed), general: fixed(generalSpeed[codec]) };
+  return { wkdm: fixed(wkdmSpeed), general: fixed(general) };
 }

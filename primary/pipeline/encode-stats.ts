@@ -12,6 +12,8 @@ export interface EncodeStats {
   readonly wkdm: MethodStats;
   readonly stored: MethodStats;
   readonly general: MethodStats;
+  /** Time in the general codec, of all threads together. */
+  readonly generalMs: number;
   /** All chunk payloads. */
   readonly chunkBytes: number;
   readonly chunks: number;
@@ -25,12 +27,13 @@ export interface MethodStats {
 
 export const statsSlots = 32;
 
+/** What is counted outside the kernels. */
+export const emptyTally = () => ({ generalBytesOut: 0, generalMs: 0, chunkBytes: 0, chunks: 0 });
+
 /** `counters` as `wasm/stats.ts` lays them out. */
 export function readStats(
   counters: Float64Array,
-  generalBytesOut: number,
-  chunkBytes: number,
-  chunks: number,
+  { generalBytesOut, generalMs, chunkBytes, chunks }: ReturnType<typeof emptyTally>,
 ): EncodeStats {
   const method = (number: number, bytesOut = counters[24 + number]!): MethodStats => ({
     pages: counters[8 + number]!,
@@ -48,6 +51,7 @@ export function readStats(
     wkdm: method(3),
     stored: method(4),
     general: method(5, generalBytesOut),
+    generalMs,
     chunkBytes,
     chunks,
   };
@@ -55,7 +59,7 @@ export function readStats(
 
 /** Of parts of one epoch that were encoded apart; there may be none. */
 export function sumStats(parts: readonly EncodeStats[]): EncodeStats {
-  return parts.reduce(addStats, readStats(new Float64Array(statsSlots), 0, 0, 0));
+  return parts.reduce(addStats, readStats(new Float64Array(statsSlots), emptyTally()));
 }
 
 function addStats(a: EncodeStats, b: EncodeStats): EncodeStats {
@@ -70,6 +74,7 @@ function addStats(a: EncodeStats, b: EncodeStats): EncodeStats {
     wkdm: addMethods(a.wkdm, b.wkdm),
     stored: addMethods(a.stored, b.stored),
     general: addMethods(a.general, b.general),
+    generalMs: a.generalMs + b.generalMs,
     chunkBytes: a.chunkBytes + b.chunkBytes,
     chunks: a.chunks + b.chunks,
   };

@@ -1,4 +1,5 @@
 import type { Epoch } from '../../shared/ids.ts';
+import type { CodecChoice } from './codec-policy.ts';
 import type { EncoderOptions, EncoderSpace, ShardPlace } from './epoch-encoder.ts';
 import type { EpochSummary } from './page-encoder.ts';
 
@@ -21,7 +22,7 @@ export interface EncoderWork {
 export type ToEncoder =
   | { readonly kind: 'adopt-zeros'; readonly first: number; readonly end: number }
   | { readonly kind: 'forget'; readonly pages: Uint32Array }
-  | { readonly kind: 'begin'; readonly epoch: Epoch }
+  | { readonly kind: 'begin'; readonly epoch: Epoch; readonly choice: CodecChoice | undefined }
   /** Chunks, as long as there are free outputs; after the last one `done`. */
   | { readonly kind: 'encode'; readonly count: number }
   /** The chunk in this output was sent. */

@@ -54,7 +54,7 @@ function take(message: ToEncoder): void {
       encoder.forget(setOf(message.pages));
       return;
     case 'begin':
-      encoder.begin(message.epoch);
+      encoder.begin(message.epoch, message.choice);
       return;
     case 'finish':
       answer({ summary: encoder.finish() });

@@ -16,8 +16,9 @@ import { asDigests } from '../../shared/codec/region-digest.ts';
 import { type Epoch, pageBytes } from '../../shared/ids.ts';
 import type { PageSet } from '../../shared/page-set.ts';
 import { ChunkWriter } from './chunk-writer.ts';
-import { compressionCosts } from './compression-costs.ts';
-import { readStats, statsSlots } from './encode-stats.ts';
+import type { CodecChoice } from './codec-policy.ts';
+import { compressionCosts, generalSpeed, linkOf } from './compression-costs.ts';
+import { emptyTally, readStats, statsSlots } from './encode-stats.ts';
 import {
   type EncoderRegions,
   type EncoderSizes,
@@ -97,9 +98,7 @@ export class EpochEncoder {
   #isOpen = false;
   /** An `encode` of this epoch was not run to its end. */
   #isPartial = false;
-  #generalBytesOut = 0;
-  #chunkBytes = 0;
-  #chunks = 0;
+  #tally = emptyTally();
 
   private constructor(
     options: EncoderOptions,
@@ -225,7 +224,8 @@ export class EpochEncoder {
     }
   }
 
-  begin(epoch: Epoch): void {
+  /** `choice`: how groups are compressed from now on; without it as before. */
+  begin(epoch: Epoch, choice?: CodecChoice): void {
     if (this.#isOpen) throw new Error('the epoch before is not finished');
     if (epoch <= this.#epoch) throw new Error(`epoch ${epoch} cannot follow epoch ${this.#epoch}`);
     this.#epoch = epoch;
@@ -234,10 +234,9 @@ export class EpochEncoder {
     this.#serial += 1;
     this.#kernels.run.setEpoch(this.#serial);
     this.#kernels.run.beginSegment(0);
+    if (choice !== undefined) this.#choose(choice);
     this.#counters.fill(0);
-    this.#generalBytesOut = 0;
-    this.#chunkBytes = 0;
-    this.#chunks = 0;
+    this.#tally = emptyTally();
   }
 
   /**
@@ -266,8 +265,16 @@ export class EpochEncoder {
     this.#isOpen = false;
     return {
       ramDigest: this.ramDigest(),
-      stats: readStats(this.#counters, this.#generalBytesOut, this.#chunkBytes, this.#chunks),
+      stats: readStats(this.#counters, this.#tally),
     };
+  }
+
+  #choose(choice: CodecChoice): void {
+    const { codec, level, ratio } = choice;
+    const { wkdm, general } = compressionCosts(choice.bytesPerSecond, choice.linkBytesPerSecond);
+    this.#writer.choose(codec, level);
+    const expected = Math.round(Math.min(1, ratio) * 65536);
+    this.#kernels.run.setGeneral(Number(codec !== 'none'), wkdm, general, expected);
   }
 
   /** Encodes until the chunk is full or the segment ends: then true. */
@@ -290,9 +297,11 @@ export class EpochEncoder {
     const { run } = this.#kernels;
     const plainBytes: number = run.groupBytes.value;
     if (plainBytes === 0) return false;
+    const startedAtMs = performance.now();
     const bytes = this.#writer.addGroup(this.#kernels.bytes(this.#at.group, plainBytes));
+    this.#tally.generalMs += performance.now() - startedAtMs;
     run.groupClosed(bytes);
-    this.#generalBytesOut += bytes;
+    this.#tally.generalBytesOut += bytes;
     return true;
   }
 
@@ -304,8 +313,8 @@ export class EpochEncoder {
       this.#kernels.bytes(this.#at.bodies, run.bodyBytes()),
       this.#kernels.bytes(this.#at.sources, run.sourceCount.value * 4),
     );
-    this.#chunkBytes += payload.length;
-    this.#chunks += 1;
+    this.#tally.chunkBytes += payload.length;
+    this.#tally.chunks += 1;
     return payload;
   }
 
@@ -351,7 +360,8 @@ function initKernels(
     at.sources,
     chunkSourcesMax,
   );
-  const costs = compressionCosts(options.generalCodec, options.linkBytesPerSecond);
+  const { generalCodec, linkBytesPerSecond = linkOf[generalCodec] } = options;
+  const costs = compressionCosts(generalSpeed[generalCodec], linkBytesPerSecond);
   run.initClassify(
     at.group,
     Number(options.compression),

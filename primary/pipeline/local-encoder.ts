@@ -1,5 +1,6 @@
 import type { Epoch } from '../../shared/ids.ts';
 import type { PageSet } from '../../shared/page-set.ts';
+import type { CodecChoice } from './codec-policy.ts';
 import { type EncoderOptions, EpochEncoder } from './epoch-encoder.ts';
 import type { EpochSummary, PageEncoder } from './page-encoder.ts';
 
@@ -46,8 +47,8 @@ export class LocalEncoder implements PageEncoder {
     this.#it.forget(pages);
   }
 
-  begin(epoch: Epoch): void {
-    this.#it.begin(epoch);
+  begin(epoch: Epoch, choice?: CodecChoice): void {
+    this.#it.begin(epoch, choice);
   }
 
   encode(counts: Uint32Array): Iterable<Uint8Array> {

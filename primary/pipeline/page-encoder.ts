@@ -1,6 +1,7 @@
 import type { Epoch } from '../../shared/ids.ts';
 import type { PageSet } from '../../shared/page-set.ts';
 import type { CaptureBuffer } from '../capture/capture-slots.ts';
+import type { CodecChoice } from './codec-policy.ts';
 import type { EncodeStats } from './encode-stats.ts';
 
 export interface EpochSummary {
@@ -27,7 +28,8 @@ export interface PageEncoder extends CaptureBuffer {
   pageDigests(first: number, count: number): Promise<Uint8Array>;
   /** The backup may not hold these pages: when they are captured next, all of them is sent. */
   forget(pages: PageSet): void;
-  begin(epoch: Epoch): void;
+  /** `choice`: how groups are compressed from now on; without it as before. */
+  begin(epoch: Epoch, choice?: CodecChoice): void;
   /**
    * The pages in the slots as a segment of the open epoch. Each payload is valid until the next
    * step. An epoch of which a segment was left early can't be finished.

@@ -3,6 +3,7 @@ import type { UnderstudyError } from '../../shared/errors.ts';
 import { type Epoch, pageBytes } from '../../shared/ids.ts';
 import type { PageSet } from '../../shared/page-set.ts';
 import type { CaptureShard } from '../capture/capture-slots.ts';
+import type { CodecChoice } from './codec-policy.ts';
 import { sumStats } from './encode-stats.ts';
 import type { EncoderQuestion, EncoderWork } from './encoder-message.ts';
 import { EncoderThread } from './encoder-thread.ts';
@@ -36,6 +37,7 @@ export class ThreadEncoder implements PageEncoder {
   #encoding = 0;
   #wake: (() => void) | undefined;
   #epoch: Epoch | undefined;
+  #choice: CodecChoice | undefined;
   /** Shards that have been given something of the open epoch: the other threads sleep on. */
   readonly #begun: boolean[];
   /** Digest of each shard's pages, as captured last, as far as it is known. */
@@ -145,9 +147,10 @@ export class ThreadEncoder implements PageEncoder {
     this.#post({ kind: 'forget', pages: list });
   }
 
-  begin(epoch: Epoch): void {
+  begin(epoch: Epoch, choice?: CodecChoice): void {
     if (this.#epoch !== undefined) throw new Error('the epoch before is not finished');
     this.#epoch = epoch;
+    this.#choice = choice;
     this.#begun.fill(false);
   }
 
@@ -202,7 +205,7 @@ export class ThreadEncoder implements PageEncoder {
     if (this.#epoch === undefined) throw new Error('no epoch is open');
     if (this.#begun[shard]) return;
     this.#begun[shard] = true;
-    this.#threads[shard]!.post({ kind: 'begin', epoch: this.#epoch });
+    this.#threads[shard]!.post({ kind: 'begin', epoch: this.#epoch, choice: this.#choice });
   }
 
   async #nextChunk() {

@@ -7,6 +7,7 @@ import type { DiskSeal } from '../../shared/wire/disk-body.ts';
 import { byteLengthOf, frameHeaderBytes } from '../../shared/wire/frame.ts';
 import { splitParts } from '../../shared/wire/part-list.ts';
 import { encodeStreamBody, type StreamMessage } from '../../shared/wire/stream-body.ts';
+import type { CodecChoice } from '../pipeline/codec-policy.ts';
 import type { EncodeStats } from '../pipeline/encode-stats.ts';
 import type { PageEncoder } from '../pipeline/page-encoder.ts';
 
@@ -42,7 +43,13 @@ export class EpochPublisher {
     this.#spans = spans;
   }
 
-  async begin(epoch: Epoch, epochKind: 'sync' | 'delta', base: Epoch): Promise<void> {
+  /** `choice`: how it is compressed, where that is not the same all the time. */
+  async begin(
+    epoch: Epoch,
+    epochKind: 'sync' | 'delta',
+    base: Epoch,
+    choice?: CodecChoice,
+  ): Promise<void> {
     if (this.#epoch !== undefined) throw new Error(`epoch ${this.#epoch} is not committed yet`);
     this.#epoch = epoch;
     this.#digest.reset();
@@ -50,7 +57,7 @@ export class EpochPublisher {
     this.#bodyBytes = 0;
     this.#frameCount = 0;
     this.#encodeMs = 0;
-    this.#encoder.begin(epoch);
+    this.#encoder.begin(epoch, choice);
     await this.#send({ kind: 'begin', epochKind, base });
   }
 

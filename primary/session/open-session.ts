@@ -72,6 +72,7 @@ export async function openSession(
   const disks = openDisks(parts.disks, sender, settings, options.secret);
   return new Session({
     ...{ about, guest, tracker, encoder, sender, control, clock, emit, output },
+    codecs: parts.codecs,
     ...{ disks, baselineEveryEpochs, verifyEveryEpochs, liveRounds },
     brakeAfterMs: settings.pace.intervalMs,
     onBarrier: () => options.onBarrier(),

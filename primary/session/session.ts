@@ -18,8 +18,10 @@ import type { SessionDisks } from '../disk/session-disks.ts';
 import { brakeShare } from '../epoch-pace.ts';
 import type { EpochTaken } from '../epoch-timer.ts';
 import type { GuestOutput } from '../parts.ts';
+import type { CodecPolicy } from '../pipeline/codec-policy.ts';
 import type { PageEncoder } from '../pipeline/page-encoder.ts';
 import { DigestQuestions } from './digest-questions.ts';
+import { EpochCodecs } from './epoch-codecs.ts';
 import { EpochPublisher } from './epoch-publisher.ts';
 import { breathe, findDifferingPages, indexMemory } from './level.ts';
 import { MemoryAudit } from './memory-audit.ts';
@@ -34,6 +36,8 @@ export interface SessionParts {
   readonly sender: StreamSender;
   readonly control: ControlChannel;
   readonly output: Pick<GuestOutput, 'hold' | 'barrier'>;
+  /** Where the general codec follows from what the link and the cores have to spare. */
+  readonly codecs?: CodecPolicy | undefined;
   /** Where the guest has replicated disks. */
   readonly disks?: SessionDisks | undefined;
   readonly clock: AlarmClock;
@@ -81,6 +85,7 @@ export class Session {
   readonly #comparison: ReplicaComparison;
   readonly #check: ReplicaCheck;
   readonly #spans: SpanList;
+  readonly #codecs: EpochCodecs | undefined;
   #baselineDue = true;
 
   constructor(parts: SessionParts) {
@@ -88,6 +93,7 @@ export class Session {
     const { memory } = parts.guest;
     const { clock } = parts;
     this.#spans = new SpanList(clock);
+    this.#codecs = parts.codecs && new EpochCodecs(parts.codecs, parts.emit);
     this.#questions = new DigestQuestions({ ...parts, closed: this.#closed.signal });
     this.#publisher = new EpochPublisher(parts.encoder, parts.sender, clock, this.#spans);
     this.#written = new WrittenPages(parts.tracker, memory.pageCount);
@@ -143,7 +149,7 @@ export class Session {
     const { session } = about;
     emit({ kind: 'sync', phase: 'started', session, pages, bytes: 0, syncMs: 0 });
 
-    await this.#publisher.begin(first, 'sync', epoch(0));
+    await this.#publisher.begin(first, 'sync', epoch(0), this.#codecs?.begin(clock.nowMs()));
     for (let round = 0; round < liveRoundsMax; round++) {
       if (written.toCapture.size <= finalRoundPagesMax) break;
       await this.#slots.capture(written.toCapture, () => this.#drain());
@@ -167,7 +173,8 @@ export class Session {
     const { verifyEveryEpochs, clock } = this.#parts;
     const verifies = verifyEveryEpochs > 0 && number % verifyEveryEpochs === 0;
     this.#check.begin(number, verifies);
-    await this.#publisher.begin(number, 'delta', epoch(number - 1));
+    const choice = this.#codecs?.begin(clock.nowMs());
+    await this.#publisher.begin(number, 'delta', epoch(number - 1), choice);
     await this.#closeEpoch(number, options.staysPaused);
     if (verifies) this.#audit.begin(number, clock.nowMs());
     await breathe(this.#parts.clock, this.#closed.signal);
@@ -218,6 +225,7 @@ export class Session {
     this.#check.acknowledged(number);
     this.#parts.disks?.server.acked(this.#parts.about.session, number);
     if (number > this.#acked) this.#acked = number;
+    this.#codecs?.acknowledged(number, this.#parts.clock.nowMs());
     this.#onRoom();
     return at === undefined ? undefined : this.#parts.clock.nowMs() - at;
   }
@@ -290,6 +298,7 @@ export class Session {
     let epochBytes = 0;
     await this.#publisher.commit(({ stats, ramDigest, wireBytes, encodeMs }) => {
       epochBytes = wireBytes;
+      this.#codecs?.sent(number, wireBytes, stats, clock.nowMs());
       emit({
         kind: 'epoch',
         epoch: number,

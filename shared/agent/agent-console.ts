@@ -80,7 +80,7 @@ export class AgentConsole {
     const desk = this.#desk;
     const latest = desk === undefined ? undefined : await look(desk.claims);
     const { state, cause, since, lastLoss, lastProblem } = this.#memory;
-    const { verification, takeover, captured, acknowledged, lagMs, pause } = this.#memory;
+    const { verification, takeover, codec, captured, acknowledged, lagMs, pause } = this.#memory;
     const facts = desk?.facts() ?? { runsHere: false, heldSession: null, takeoverEnabled: false };
     const peer = desk === undefined ? null : peerStatus(desk);
     const undecided = desk?.claims.undecided ?? false;
@@ -107,7 +107,7 @@ export class AgentConsole {
       epochs: { captured, acknowledged },
       lagMs,
       unacknowledgedMs: this.#memory.unacknowledgedMs(monotonicClock.nowMs()),
-      ...{ pause, peer, verification, takeover, lastProblem },
+      ...{ pause, codec, peer, verification, takeover, lastProblem },
     };
   }
 }

@@ -37,6 +37,8 @@ export interface AgentStatus {
   /** For how long the oldest epoch has waited that is not acknowledged. */
   readonly unacknowledgedMs: number | null;
   readonly pause: PauseStatus | null;
+  /** What the general codec follows from; null on a backup, and where it is fixed. */
+  readonly codec: CodecStatus | null;
   readonly peer: PeerStatus | null;
   readonly verification: VerificationStatus | null;
   /** Of the guest, by this process; `planned`: a switchover. */
@@ -65,6 +67,15 @@ export interface PauseStatus {
   readonly medianMs: number;
   readonly maxMs: number;
   readonly epochs: number;
+}
+
+/** Of `compress.general: auto`. */
+export interface CodecStatus {
+  /** `none`, `lz4`, `gzip-1` … */
+  readonly name: string;
+  /** In words, with the numbers. */
+  readonly why: string;
+  readonly since: string;
 }
 
 export interface PeerStatus {

@@ -18,6 +18,7 @@ export class EventMemory {
   lastLoss: AgentStatus['lastLoss'] = null;
   verification: AgentStatus['verification'] = null;
   takeover: AgentStatus['takeover'] = null;
+  codec: AgentStatus['codec'] = null;
   lastProblem: ProblemStatus | null = null;
   captured: number | null = null;
   acknowledged: number | null = null;
@@ -69,6 +70,9 @@ export class EventMemory {
         this.verification = { at: this.#now(), epoch, side, ok };
         return;
       }
+      case 'codec':
+        this.codec = { name: event.codec, why: event.why, since: this.#now() };
+        return;
       case 'takeover':
         this.takeover = {
           ...{ at: this.#now(), planned: event.planned, epoch: event.epoch },
@@ -105,6 +109,7 @@ export class EventMemory {
     this.captured = null;
     this.acknowledged = null;
     this.lagMs = null;
+    this.codec = null;
     this.#pausesMs = [];
     this.#waiting.clear();
   }

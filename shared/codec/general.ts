@@ -10,20 +10,21 @@ import type { GeneralCodec } from './codec-settings.ts';
 export const generalCodes: readonly GeneralCodec[] = ['none', 'lz4', 'gzip'];
 
 /**
- * Compresses `input` into `output` from `start` on. Returns the bytes written, or 0 where they
- * would not be fewer than the input's.
+ * Compresses `input` into `output` from `start` on; `level` is gzip's. Returns the bytes written, or
+ * 0 where they would not be fewer than the input's.
  */
 export function compressGroup(
   codec: GeneralCodec,
   input: Uint8Array,
   output: Uint8Array,
   start: number,
+  level = 1,
 ): number {
   const room = Math.min(input.length - 1, output.length - start);
   if (codec === 'none' || room <= 0) return 0;
   if (codec === 'lz4')
     return lz4.encodeBlock(asBuffer(input), asBuffer(output), start, start + room);
-  const packed = gzipSync(input, { level: 1 });
+  const packed = gzipSync(input, { level });
   if (packed.length > room) return 0;
   output.set(packed, start);
   return packed.length;

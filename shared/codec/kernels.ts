@@ -64,6 +64,7 @@ export interface KernelExports {
     groupBytesMax: number,
     sharing: number,
   ): void;
+  setGeneral(on: number, wkdmCost: number, generalCost: number, ratio: number): void;
   setEpoch(serial: number): void;
   beginSegment(slots: number): void;
   beginChunk(): void;

@@ -1,4 +1,5 @@
 import { bounds, chunkBytesFor } from '../bounds.ts';
+import type { GeneralCodec } from '../codec/codec-settings.ts';
 import type { BackupConfig, LabConfig, PrimaryConfig } from './schema.ts';
 
 /** Sizes that a file may leave to Understudy (null), worked out. All in bytes. */
@@ -32,6 +33,13 @@ export function paceOf({ mode, epoch, guest, output }: PrimaryConfig | LabConfig
 /** `pipeline.workers`: one of `cores` is left to the guest's side of the agent. */
 export function workersOf({ pipeline }: PrimaryConfig | LabConfig, cores: number): number {
   return pipeline.workers ?? Math.min(4, Math.max(1, cores - 1));
+}
+
+/** The general codec that sends least of those that `compress.general` allows. */
+export function strongestCodecOf({ compress }: PrimaryConfig | LabConfig): GeneralCodec {
+  const { general, gzipLevelMax } = compress;
+  if (general !== 'auto') return general;
+  return gzipLevelMax > 0 ? 'gzip' : 'lz4';
 }
 
 /** `staging.bytesMax`: half of the guest, at least 64 MiB. */

@@ -153,10 +153,21 @@ export const compress = group('How the blocks that are sent are made smaller.', 
     why: 'Switch it off where the network is faster than a core, or to measure what it does.',
     fallback: true,
   }),
-  general: choice(['lz4', 'gzip', 'none'], {
-    what: 'Codec for what neither the zero-run nor the WKdm-style one makes small.',
-    why: '`gzip` sends less and takes five times the time of `lz4`: for slow links.',
+  general: choice(['auto', 'lz4', 'gzip', 'none'], {
+    what:
+      'Codec for what neither the zero-run nor the WKdm-style one makes small. `auto`: chosen epoch ' +
+      'by epoch, by what the link and the cores have to spare.',
+    why:
+      '`gzip` sends less and takes five times the time of `lz4`: for slow links. `auto` where the ' +
+      'link is shared, or its speed not known.',
     fallback: 'lz4',
+  }),
+  gzipLevelMax: integer({
+    what: 'With `general: auto`, how hard gzip may try; 0: gzip is left out.',
+    why: 'Lower it where the guest needs the cores more than the link needs relief.',
+    min: 0,
+    max: 9,
+    fallback: 6,
   }),
   delta: group('Differences against kept copies of pages that change again and again.', {
     enabled: flag({

@@ -20,6 +20,9 @@ export function logEvent(log: Log, event: AgentEvent): void {
     case 'tracker':
       log.info(`tracker ${event.tracker}: ${event.why}`, { event: 'tracker' });
       return;
+    case 'codec':
+      log.info(`codec ${event.codec}: ${event.why}`, { event: 'codec', codec: event.codec });
+      return;
     case 'standby':
       log.info(`standby ready in ${ms(event.readyMs)}`, { event: 'standby', pid: event.pid });
       return;

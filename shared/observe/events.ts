@@ -18,6 +18,8 @@ export type AgentEvent =
   /** This side created a term: `solo`, `protected` by its backup, `paused` by an operator. */
   | { kind: 'term'; term: Term; mode: 'solo' | 'protected' | 'paused' }
   | { kind: 'tracker'; tracker: string; why: string }
+  /** With `compress.general: auto`: the general codec from now on. */
+  | { kind: 'codec'; codec: string; why: string }
   | { kind: 'standby'; pid: number; readyMs: number }
   | {
       kind: 'sync';

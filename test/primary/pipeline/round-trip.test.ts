@@ -1,5 +1,6 @@
 import test from 'ava';
 import type { EncoderOptions } from '../../../primary/pipeline/epoch-encoder.ts';
+import type { GeneralCodec } from '../../../shared/codec/codec-settings.ts';
 import { epoch } from '../../../shared/ids.ts';
 import { PageSet } from '../../../shared/page-set.ts';
 import {
@@ -10,6 +11,7 @@ import {
   Random,
   smallOptions,
 } from './codec-fixture.ts';
+import { fillPage } from './guest-pages.ts';
 import { writeSome } from './some-writes.ts';
 
 const variants: Record<string, Partial<EncoderOptions>> = {
@@ -28,6 +30,32 @@ const variants: Record<string, Partial<EncoderOptions>> = {
   'small chunks': { chunkBytes: 16 << 10 },
   'blocks only': { sharing: false, compression: false, delta: false, generalCodec: 'none' },
 };
+
+test('epochs of one session may be compressed in different ways', async (t) => {
+  const { encoder, replica } = await createPair(smallOptions);
+  const guest = new ArrayMemory(smallOptions.pageCount);
+  const random = new Random(77);
+  const link = { ratio: 0.4, bytesPerSecond: 1e9, linkBytesPerSecond: 1e6 };
+  const sizes = ['none', 'lz4', 'gzip', 'none'].map((codec, i) => {
+    for (let page = 0; page < 60; page++) fillPage('text', guest.page(page), random);
+    const choice = { codec: codec as GeneralCodec, level: 3, ...link };
+    encoder.begin(epoch(i + 1), choice);
+    const payloads = encodeSegment(
+      encoder,
+      guest,
+      Array.from({ length: 60 }, (_, page) => page),
+    );
+    const { stats } = encoder.finish();
+    t.is(stats.general.pages, codec === 'none' ? 0 : 60);
+    t.is(stats.generalMs > 0, codec !== 'none');
+    for (const payload of payloads) replica.decode(payload);
+    replica.commit();
+    t.true(Buffer.from(replica.ram.bytes).equals(guest.bytes));
+    return stats.chunkBytes;
+  });
+  t.true(sizes[1]! < sizes[0]! * 0.8 && sizes[2]! < sizes[1]!, `${sizes}`);
+  t.true(sizes[3]! > sizes[1]!);
+});
 
 for (const [name, variant] of Object.entries(variants)) {
   test(`what is decoded is the guest's memory, epoch after epoch: ${name}`, async (t) => {

@@ -82,3 +82,14 @@ test('the first epoch of a session still counts once its term is won', (t) => {
   note(state('enrolling', 'protected', 'term won'));
   t.deepEqual([memory.captured, memory.acknowledged], [1, 1]);
 });
+
+test('the codec in use is that of the session, with its reason', (t) => {
+  const { memory, note } = startMemory();
+  note(state('joining', 'synchronising', 'a backup answered'), 1);
+  note({ kind: 'codec', codec: 'gzip-1', why: 'the link carries 4.00 MB/s' }, 2);
+  note(state('enrolling', 'protected', 'term won'), 3);
+  const since = new Date(2000).toISOString();
+  t.deepEqual(memory.codec, { name: 'gzip-1', why: 'the link carries 4.00 MB/s', since });
+  note(state('protected', 'claiming', 'the backup is silent'), 4);
+  t.is(memory.codec, null);
+});

@@ -2,6 +2,7 @@ import type { Suite } from './suite.ts';
 import { applySuite } from './suites/apply.ts';
 import { compressSuite } from './suites/compress.ts';
 import { diskSuite } from './suites/disk.ts';
+import { diskPairSuite } from './suites/disk-pair.ts';
 import { guestSuite } from './suites/guest.ts';
 import { hashSuite } from './suites/hash.ts';
 import { linkSuite } from './suites/link.ts';
@@ -17,8 +18,8 @@ export const suites: readonly Suite[] = [
   hashSuite,
   compressSuite,
   pipelineSuite,
-  threadsSuite,
   linkSuite,
+  threadsSuite,
   applySuite,
   pauseSuite,
   liveSuite,
@@ -26,4 +27,5 @@ export const suites: readonly Suite[] = [
   takeoverSuite,
   guestSuite,
   diskSuite,
+  diskPairSuite,
 ];

@@ -24,6 +24,12 @@ export interface LabRunOptions {
   /** How long the protected guest works before its host is killed. */
   readonly workMs: number;
   readonly atTakeover: 'full' | 'recorded';
+  /** An image of which both hosts have one of their own, as the guest's disk that it does not use. */
+  readonly diskImage?: string;
+  /** Size of a disk on which the guest's store syncs each write. */
+  readonly dataDiskBytes?: number;
+  /** In place of the time at work. */
+  readonly during?: (lab: Lab) => Promise<void>;
 }
 
 export interface LabRun {
@@ -44,7 +50,7 @@ export interface LabRun {
 export async function runLab(options: LabRunOptions): Promise<LabRun> {
   await sweepDeadRuns();
   const interrupts = watchInterrupts();
-  const run = new MeasuredScenario(options.workMs);
+  const run = new MeasuredScenario(options);
   try {
     const { result, events } = await carryOut({
       scenarioName: 'bench',
@@ -67,15 +73,20 @@ export async function runLab(options: LabRunOptions): Promise<LabRun> {
   }
 }
 
-async function prepareGuest({ memoryBytes, load, atTakeover }: LabRunOptions) {
+async function prepareGuest(options: LabRunOptions) {
+  const { memoryBytes, load, atTakeover, diskImage, dataDiskBytes } = options;
   const labGuest = await buildLabGuest();
   const base = toLabConfig(defaults('lab', 'bench'));
   const sized: LabConfig = {
     ...base,
     guest: { ...base.guest, memory: memoryBytes },
     verify: { ...base.verify, atTakeover },
+    drill: { ...base.drill, dataDisk: dataDiskBytes ?? null },
   };
-  const config = withLabGuest(sized, labGuest, load);
+  const plain = withLabGuest(sized, labGuest, load);
+  const disk = { path: diskImage ?? '', format: 'raw', replicate: true, readonly: false } as const;
+  const config =
+    diskImage === undefined ? plain : { ...plain, guest: { ...plain.guest, disks: [disk] } };
   const guestImage = `lab guest ${labGuest.recipeDigest}, ${load}`;
   return { config, isLabGuest: true, guestImage, network: undefined };
 }
@@ -85,12 +96,12 @@ const samplePeriodMs = 100;
 /** As the drill `kill-host`, but measuring while the guest works. */
 class MeasuredScenario {
   readonly samples: MemorySample[] = [];
-  readonly #workMs: number;
+  readonly #options: LabRunOptions;
   fromMs = 0;
   toMs = 0;
 
-  constructor(workMs: number) {
-    this.#workMs = workMs;
+  constructor(options: LabRunOptions) {
+    this.#options = options;
   }
 
   async go(lab: Lab, context: DrillContext): Promise<Findings> {
@@ -98,11 +109,18 @@ class MeasuredScenario {
     // What the guest does to come up is not what is measured.
     await sleep(1000, undefined, { signal: context.signal });
     this.fromMs = Number(process.hrtime.bigint()) / 1e6;
-    const endAtMs = performance.now() + this.#workMs;
-    while (performance.now() < endAtMs) {
+    const { workMs, during } = this.#options;
+    let isAtWork = true;
+    const worked = (during?.(lab) ?? sleep(workMs, undefined, { signal: context.signal })).finally(
+      () => {
+        isAtWork = false;
+      },
+    );
+    while (isAtWork) {
       this.samples.push(sampleMemory(lab.primary.pid, lab.backup.pid));
-      await sleep(samplePeriodMs, undefined, { signal: context.signal });
+      await Promise.race([worked, sleep(samplePeriodMs, undefined, { signal: context.signal })]);
     }
+    await worked;
     this.toMs = Number(process.hrtime.bigint()) / 1e6;
     await context.witness.beforeFault();
     return await failPrimaryHost(lab, context);

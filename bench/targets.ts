@@ -163,6 +163,21 @@ const targets: readonly Target[] = [
     [...sequentialLoads, ...deepLoads],
     0.4,
   ),
+  ofQemuNbd(
+    'Disk replicated to a backup: at least 0.4 of qemu-nbd',
+    'disk-replicated',
+    [...sequentialLoads, ...deepLoads],
+    0.4,
+    'qemu-nbd-beside',
+  ),
+  {
+    text: 'Takeover with a disk: at most 50 ms more than without',
+    rows: ['takeover-disk.with', 'takeover-disk.without'],
+    judge: ([withDisk, without]) => {
+      const more = median(withDisk!.values) - median(without!.values);
+      return { measured: `${formatValue(more, 'ms')} more`, met: more <= 50 };
+    },
+  },
 ];
 
 /** Every workload counts: the slowest one decides. */
@@ -182,12 +197,18 @@ function pipelineAtLeast(text: string, least: number): Target {
   };
 }
 
-function ofQemuNbd(text: string, who: string, loads: readonly string[], least: number): Target {
+function ofQemuNbd(
+  text: string,
+  who: string,
+  loads: readonly string[],
+  least: number,
+  other = 'qemu-nbd',
+): Target {
   return {
     text,
     rows: loads.map((load) => `${who}.${load}`),
     judge: (rows) => {
-      const ratios = rows.map((row, i) => ratioOf(row, `qemu-nbd.${loads[i]}`));
+      const ratios = rows.map((row, i) => ratioOf(row, `${other}.${loads[i]}`));
       const measured = ratios.map((ratio, i) => `${loads[i]} ${formatRatio(ratio)}`).join(', ');
       return { measured, met: ratios.every((ratio) => ratio >= least) };
     },

@@ -14,7 +14,7 @@ function verdictOf(rows: readonly Row[], target: RegExp) {
 
 test('without rows every number to reach is "not measured", none is met', (t) => {
   const verdicts = judge([]);
-  t.is(verdicts.length, 18);
+  t.is(verdicts.length, 20);
   for (const { verdict, measured } of verdicts) {
     t.is(verdict, 'not measured');
     t.regex(measured, /not in this run/);
@@ -23,14 +23,14 @@ test('without rows every number to reach is "not measured", none is met', (t) =>
 
 test('a row that could not be measured gives its reason, not a verdict', (t) => {
   const missing = { id: 'takeover.after-detection', what: 'x', notRun: 'E_QEMU: no QEMU here' };
-  const { verdict, measured } = verdictOf([missing], /Takeover/);
+  const { verdict, measured } = verdictOf([missing], /Takeover of a warm/);
   t.is(verdict, 'not measured');
   t.regex(measured, /no QEMU here/);
 });
 
 test('a limit is held against the median, and reaching it counts', (t) => {
   const takeover = (values: number[]) =>
-    verdictOf([row('takeover.after-detection', 'ms', values)], /Takeover/).verdict;
+    verdictOf([row('takeover.after-detection', 'ms', values)], /Takeover of a warm/).verdict;
   t.is(takeover([90, 100, 500]), 'met');
   t.is(takeover([90, 100.1, 500]), 'not met');
   const wire = (share: number) =>
@@ -148,4 +148,14 @@ test('live rounds are held against the growth of the median, not against one pau
   const limits = (values: number[]) => verdictOf(pauses([2], values), /3 ms median/).verdict;
   t.is(limits([3, 3, 9]), 'met');
   t.is(limits([3, 3, 11]), 'not met');
+});
+
+test('a takeover with a disk is held against one without', (t) => {
+  const more = (withDisk: number, without: number) =>
+    verdictOf(
+      [row('takeover-disk.with', 'ms', [withDisk]), row('takeover-disk.without', 'ms', [without])],
+      /with a disk/,
+    );
+  t.is(more(150, 100).verdict, 'met');
+  t.is(more(151, 100).verdict, 'not met');
 });

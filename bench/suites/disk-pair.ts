@@ -1,0 +1,123 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Lab } from '../../drill/lab.ts';
+import { isKind } from '../../drill/measure.ts';
+import { UndoList } from '../../shared/undo-list.ts';
+import { attempt } from '../attempt.ts';
+import { contender, ended, loads, makeImage, startQemuNbd } from '../disk-loads.ts';
+import { type LabRun, runLab } from '../lab-run.ts';
+import { race } from '../race.ts';
+import { type MeasuredRow, median, type Row } from '../row.ts';
+import type { Suite, SuiteOptions } from '../suite.ts';
+
+const mib = 2 ** 20;
+const quietMs = 3000;
+const guest = { memoryBytes: 512 * mib, load: 'lab.load=none', workMs: 0 } as const;
+const [raceIds, pairIds] = [
+  loads.map(({ id }) => `disk-replicated.${id}`),
+  ['disk-pause.quiet', 'disk-pause.written', 'disk-memory.primary', 'disk-memory.backup'],
+];
+const takeoverIds = ['takeover-disk.with', 'takeover-disk.without'];
+
+/** A disk in use while a backup on the same machine gets all of its changes. */
+export const diskPairSuite: Suite = {
+  name: 'disk-pair',
+  title: 'A replicated disk',
+  about: `Two real agents and the lab guest of 512 MiB at 100 ms epochs, on one machine with their
+NATS server. \`qemu-img bench\` uses the guest's replicated disk of 512 MiB beside the guest, by turns
+with qemu-nbd on a file of the same content; what it writes goes to the backup with the epochs. "Pause" is
+that of the guest's checkpoints, before that and during it; "memory" is what an agent has for itself
+(RssAnon), at its highest during it less what it had before. Takeovers are after detection, RAM verified
+as recorded, of the guest whose store syncs each write on a disk, and of the same without a disk, by turns.`,
+  rowIds: [...raceIds, ...pairIds, ...takeoverIds],
+  run: async (options: SuiteOptions): Promise<Row[]> => [
+    ...(await attempt([...raceIds, ...pairIds], () => raceReplicated(options))),
+    ...(await attempt(takeoverIds, () => compareTakeovers(options))),
+  ],
+};
+
+async function raceReplicated({ quick, progress }: SuiteOptions): Promise<Row[]> {
+  return await UndoList.around(async (undo) => {
+    const folder = await mkdtemp(join(tmpdir(), 'understudy-bench-'));
+    undo.defer(() => rm(folder, { recursive: true, force: true }));
+    const nbd = await startQemuNbd(join(folder, 'theirs.sock'), await makeImage(folder, 'theirs'));
+    undo.defer(() => ended(nbd));
+    const diskImage = await makeImage(folder, 'ours');
+    const rows: Row[] = [];
+    let loadedFromMs = 0;
+    let quietSamples = 0;
+    const during = async (lab: Lab) => {
+      const startedAtMs = Date.now();
+      await sleep(quietMs);
+      quietSamples = Math.floor((Date.now() - startedAtMs) / 100);
+      loadedFromMs = Number(process.hrtime.bigint()) / 1e6;
+      const socket = join(lab.primarySide.runFolder, 'bench', 'disks.sock');
+      const uri = `nbd+unix:///disk0?socket=${socket}`;
+      for (const load of loads) {
+        progress(`disk-pair: ${load.what}`);
+        const share = quick ? 0.05 : 1;
+        const theirs = contender(load, share, 'qemu-nbd-beside', 'qemu-nbd', nbd.uri);
+        const ours = contender(load, share, 'disk-replicated', 'agent, replicated', uri);
+        const both = [theirs, { ...ours, against: theirs.id }];
+        rows.push(...(await race(both, { rounds: quick ? 1 : 7, roundMs: 0 })));
+      }
+    };
+    const run = await runLab({ ...guest, atTakeover: 'recorded', diskImage, during });
+    return [...rows, ...pauseRows(run, loadedFromMs), ...memoryRows(run, quietSamples)];
+  });
+}
+
+function pauseRows({ events, fromMs, toMs }: LabRun, loadedFromMs: number): Row[] {
+  const epochs = events.primary.filter(isKind('epoch'));
+  const between = (from: number, to: number) =>
+    epochs
+      .filter(({ pausedAtMs }) => pausedAtMs >= from && pausedAtMs < to)
+      .map(({ pauseMs }) => pauseMs);
+  const row = (id: string, what: string, values: readonly number[]): Row =>
+    values.length === 0 ? { id, what, notRun: 'no epoch' } : { id, what, unit: 'ms', values };
+  return [
+    row('disk-pause.quiet', 'Pause, nobody uses the disk', between(fromMs, loadedFromMs)),
+    row(
+      'disk-pause.written',
+      'Pause, the disk is used as fast as it goes',
+      between(loadedFromMs, toMs),
+    ),
+  ];
+}
+
+function memoryRows({ samples }: LabRun, quietSamples: number): Row[] {
+  const sides = [
+    ['primary', samples.map(({ primaryMib }) => primaryMib)],
+    ['backup', samples.map(({ backupMib }) => backupMib)],
+  ] as const;
+  return sides.map(([side, all]) => {
+    const before = median(all.slice(0, Math.max(1, quietSamples)));
+    const values = [Math.max(0.01, Math.max(...all) - before)];
+    const what = `Memory while the disk is used, over that before: ${side}`;
+    return { id: `disk-memory.${side}`, what, unit: 'MiB', values } satisfies MeasuredRow;
+  });
+}
+
+async function compareTakeovers({ quick, progress }: SuiteOptions): Promise<Row[]> {
+  const kinds = [
+    ['with', { dataDiskBytes: 256 * mib }],
+    ['without', {}],
+  ] as const;
+  const values: Record<'with' | 'without', number[]> = { with: [], without: [] };
+  const count = quick ? 1 : 7;
+  for (let run = 1; run <= count; run++) {
+    for (const [kind, disk] of kinds) {
+      progress(`disk-pair: takeover ${run} of ${count}, ${kind} a disk`);
+      const { result } = await runLab({ ...guest, ...disk, workMs: 2000, atTakeover: 'recorded' });
+      if (result.failoverMs === null) throw new Error('nobody took over');
+      const { decide, load, verify, resume } = result.failoverMs;
+      values[kind].push(decide + load + verify + resume);
+    }
+  }
+  return kinds.map(([kind]) => {
+    const what = `Takeover after detection, ${kind} a replicated disk`;
+    return { id: `takeover-disk.${kind}`, what, unit: 'ms', values: values[kind] } as const;
+  });
+}

@@ -11,15 +11,17 @@ export interface MapRecord {
   readonly bits: Uint8Array;
 }
 
-/** Which image a map is about. One that was put in its place has another inode. */
+/** Which image a map is about. One that was put in its place has another inode, or is younger. */
 export interface ImageIdentity {
   readonly sizeBytes: number;
   readonly device: bigint;
   readonly inode: bigint;
+  /** When the file was made. */
+  readonly bornNs: bigint;
 }
 
 const magic = Buffer.from('USCHMAP\x01', 'latin1');
-const headBytes = 72;
+const headBytes = 80;
 const sumBytes = 32;
 
 /**
@@ -35,8 +37,9 @@ const sumBytes = 32;
  *   40  8   size of the disk
  *   48  8   device of the image
  *   56  8   inode of the image
- *   64  8   bytes of the bitmap
- *   72  n   bitmap
+ *   64  8   when the image was made, in nanoseconds
+ *   72  8   bytes of the bitmap
+ *   80  n   bitmap
  *   …   32  SHA-256 of all before
  *
  * Numbers are little-endian.
@@ -128,7 +131,7 @@ export class ChangeMapFile {
 
   #encode({ basis, bits }: MapRecord, sequence: bigint): Buffer {
     const bytes = Buffer.alloc(headBytes + this.#bitmapBytes + sumBytes);
-    const { sizeBytes, device, inode } = this.#identity;
+    const { sizeBytes, device, inode, bornNs } = this.#identity;
     magic.copy(bytes);
     bytes.writeBigUInt64LE(sequence, 8);
     bytes.writeBigUInt64LE(basis === null ? 0n : BigInt(`0x${basis.session}`), 16);
@@ -137,7 +140,8 @@ export class ChangeMapFile {
     bytes.writeBigUInt64LE(BigInt(sizeBytes), 40);
     bytes.writeBigUInt64LE(device, 48);
     bytes.writeBigUInt64LE(inode, 56);
-    bytes.writeBigUInt64LE(BigInt(this.#bitmapBytes), 64);
+    bytes.writeBigUInt64LE(bornNs, 64);
+    bytes.writeBigUInt64LE(BigInt(this.#bitmapBytes), 72);
     bytes.set(bits, headBytes);
     sha256(bytes).copy(bytes, bytes.length - sumBytes);
     return bytes;
@@ -147,13 +151,14 @@ export class ChangeMapFile {
   #decode(bytes: Buffer): (MapRecord & { sequence: bigint; isOfImage: boolean }) | undefined {
     if (!bytes.subarray(0, 8).equals(magic)) return undefined;
     if (!sha256(bytes).equals(bytes.subarray(bytes.length - sumBytes))) return undefined;
-    const { sizeBytes, device, inode } = this.#identity;
+    const { sizeBytes, device, inode, bornNs } = this.#identity;
     const session = bytes.readBigUInt64LE(16);
     const isOfImage =
       bytes.readBigUInt64LE(40) === BigInt(sizeBytes) &&
       bytes.readBigUInt64LE(48) === device &&
       bytes.readBigUInt64LE(56) === inode &&
-      bytes.readBigUInt64LE(64) === BigInt(this.#bitmapBytes);
+      bytes.readBigUInt64LE(64) === bornNs &&
+      bytes.readBigUInt64LE(72) === BigInt(this.#bitmapBytes);
     const number = Number(bytes.readBigUInt64LE(24));
     const isExact = bytes.readBigUInt64LE(32) === 1n;
     const name = session.toString(16).padStart(16, '0');

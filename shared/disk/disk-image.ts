@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto';
 import {
   closeSync,
   constants,
@@ -63,10 +64,15 @@ export class DiskImage implements NbdDisk {
     this.writable = writable;
   }
 
-  /** Which file it is, also under another name. */
-  get identity(): { readonly device: bigint; readonly inode: bigint } {
-    const { dev, ino } = fstatSync(this.#fd, { bigint: true });
-    return { device: dev, inode: ino };
+  /**
+   * Which file it is, also under another name. What can't be told from another one, as a block device
+   * or a file of which it is not known when it was made, is another one each time.
+   */
+  get identity(): { readonly device: bigint; readonly inode: bigint; readonly bornNs: bigint } {
+    const found = fstatSync(this.#fd, { bigint: true });
+    const isTold = found.isFile() && found.birthtimeNs > 0n;
+    const bornNs = isTold ? found.birthtimeNs : randomBytes(8).readBigUInt64LE();
+    return { device: found.dev, inode: found.ino, bornNs };
   }
 
   readCached(offset: number, target: Uint8Array, address: bigint): boolean {

@@ -10,6 +10,7 @@ import {
 } from '../../../shared/change-basis.ts';
 import { ChangeMap } from '../../../shared/disk/change-map.ts';
 import { ChangeMapFile, type MapRecord } from '../../../shared/disk/change-map-file.ts';
+import { DiskImage } from '../../../shared/disk/disk-image.ts';
 import { Random } from '../../../shared/random.ts';
 
 const regionCount = 12;
@@ -154,7 +155,7 @@ test('what is of two sessions, or may be of two guests, is compared whole', (t) 
   t.is(differingRegions(goneOn, null), undefined);
 });
 
-const identity = { sizeBytes: diskBytes, device: 1n, inode: 2n };
+const identity = { sizeBytes: diskBytes, device: 1n, inode: 2n, bornNs: 3n };
 
 test('a map that is cut off or damaged at any byte is the one before it, or says nothing', (t) => {
   const folder = mkdtempSync(join(tmpdir(), 'understudy-map-'));
@@ -175,12 +176,12 @@ test('a map that is cut off or damaged at any byte is the one before it, or says
   file.close();
   t.deepEqual(open().basis, records[1]!.basis);
   t.deepEqual([...open().bits], [2, 2]);
-  for (const other of [{ inode: 3n }, { device: 2n }, { sizeBytes: 4096 }]) {
+  for (const other of [{ inode: 3n }, { device: 2n }, { bornNs: 4n }, { sizeBytes: 4096 }]) {
     t.is(open({ ...identity, ...other }).basis, null, 'a map of another image');
   }
   // The second record is in the slot at 0, the first one behind it.
   const whole = readFileSync(path);
-  const recordBytes = 72 + bitmapBytes + 32;
+  const recordBytes = 80 + bitmapBytes + 32;
   for (let at = 0; at < recordBytes; at++) {
     const damaged = Buffer.from(whole);
     damaged[at]! ^= 0x20;
@@ -223,4 +224,25 @@ test('a change is remembered before it is made, and refused where that can not b
   isBroken = false;
   map.note(5 * changeRegionBytes, 1, 1);
   t.deepEqual([...written.at(-1)!.bits], [3 | 32, 0]);
+});
+
+test('an image that is made anew is another one, also where it gets the old inode', (t) => {
+  const folder = mkdtempSync(join(tmpdir(), 'understudy-map-'));
+  t.teardown(() => rmSync(folder, { recursive: true, force: true }));
+  const path = join(folder, 'a.raw');
+  const identityOf = () => {
+    const image = DiskImage.open(path, false);
+    const { identity: found } = image;
+    image.close();
+    return found;
+  };
+  writeFileSync(path, 'x');
+  const first = identityOf();
+  writeFileSync(path, 'another content');
+  const { bornNs: second } = identityOf();
+  rmSync(path);
+  writeFileSync(path, 'x');
+  t.notDeepEqual(identityOf(), first);
+  // Where the file system says when a file was made; else every look sees another image.
+  t.true(second === first.bornNs || second !== identityOf().bornNs);
 });

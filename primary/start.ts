@@ -82,10 +82,13 @@ async function runOpened(
   const chunkBytes = chunkBytesOf(config, transport.payloadBytesMax);
   const encoders = new SessionEncoders(config, guest.memory.pageCount, chunkBytes);
   undo.defer(() => encoders.close());
+  // A guest that was adopted may speak as soon as its cable is open: there is no agent yet then, and
+  // nothing that it could do but hold what is said.
+  let listener: PrimaryAgent | undefined;
   const cable = await openCable(config, {
     ...{ network, onWarning },
-    onCheckpointWanted: () => agentOfGuest.checkpointSoon(),
-    onOutputWaits: () => agentOfGuest.outputWaits(),
+    onCheckpointWanted: () => listener?.checkpointSoon(),
+    onOutputWaits: () => listener?.outputWaits(),
   });
   if (cable !== undefined && network === undefined) undo.defer(() => cable.close());
   const agentOfGuest = new PrimaryAgent({
@@ -115,6 +118,7 @@ async function runOpened(
     backup: watch,
     discardHeldGuest: () => guest.terminate(),
   });
+  listener = agentOfGuest;
   const operated = new OperatorCommands(agentOfGuest);
   const close = console.open({
     ...{ role: config.role, claims, host, peer: watch, commands: operated.table },

@@ -3,8 +3,9 @@ import { captureBytesOf, workersOf } from '../shared/config/derived.ts';
 import type { PrimaryConfig } from '../shared/config/schema.ts';
 import type { UnderstudyError } from '../shared/errors.ts';
 import { CodecPolicy } from './pipeline/codec-policy.ts';
+import type { EncoderOptions } from './pipeline/epoch-encoder.ts';
 import type { PageEncoder } from './pipeline/page-encoder.ts';
-import { ThreadEncoder } from './pipeline/thread-encoder.ts';
+import { ThreadEncoder, type ThreadSpace } from './pipeline/thread-encoder.ts';
 import { sessionClosed } from './session/session.ts';
 
 /** The encoders of one session after the other, as the configuration says. */
@@ -12,6 +13,8 @@ export class SessionEncoders {
   readonly #config: PrimaryConfig;
   readonly #pageCount: number;
   readonly #chunkBytes: number;
+  /** The memory is that of all of them in turn. */
+  #spaces: readonly ThreadSpace[] | undefined;
   #last: PageEncoder | undefined;
   /** With `compress.general: auto`; what it learns outlives sessions. */
   readonly codecs: CodecPolicy | undefined;
@@ -25,27 +28,25 @@ export class SessionEncoders {
     if (general === 'auto') this.codecs = new CodecPolicy({ gzipLevelMax, threads });
   }
 
-  /** The threads and the memory of the encoder before are gone by then. */
+  /** The threads of the encoder before are gone by then. */
   async open(secret: Uint8Array, onFailed: (error: UnderstudyError) => void): Promise<PageEncoder> {
     await this.close();
     const { mode, identify, share, compress } = this.#config;
     const { hash, blockBytes } = identify;
+    const options: EncoderOptions = {
+      ...{ pageCount: this.#pageCount, blockBytes, hash, secret },
+      generalCodec: compress.general === 'auto' ? 'lz4' : compress.general,
+      wholePages: mode !== 'fgbi',
+      sharing: share.enabled,
+      compression: compress.enabled,
+      delta: compress.delta.enabled,
+      captureBytes: captureBytesOf(this.#config),
+      keptBytes: compress.delta.keptPages,
+      chunkBytes: this.#chunkBytes,
+    };
     const workers = workersOf(this.#config, availableParallelism());
-    this.#last = await ThreadEncoder.create(
-      {
-        ...{ pageCount: this.#pageCount, blockBytes, hash, secret },
-        generalCodec: compress.general === 'auto' ? 'lz4' : compress.general,
-        wholePages: mode !== 'fgbi',
-        sharing: share.enabled,
-        compression: compress.enabled,
-        delta: compress.delta.enabled,
-        captureBytes: captureBytesOf(this.#config),
-        keptBytes: compress.delta.keptPages,
-        chunkBytes: this.#chunkBytes,
-      },
-      workers,
-      onFailed,
-    );
+    this.#spaces ??= await ThreadEncoder.reserve(options, workers);
+    this.#last = await ThreadEncoder.create(options, this.#spaces, onFailed);
     return this.#last;
   }
 

@@ -92,7 +92,8 @@ class Contender {
     const { memory } = source.guest;
     // No epoch overflows, whichever parts of memory it is in.
     const options = { ...defaultEncoder(source.pageCount), captureBytes: 64 * mib };
-    const encoder = await ThreadEncoder.create(options, threads, (error) => {
+    const spaces = await ThreadEncoder.reserve(options, threads);
+    const encoder = await ThreadEncoder.create(options, spaces, (error) => {
       throw error;
     });
     const slots = new CaptureSlots(memory, encoder);

@@ -30,6 +30,7 @@ export function planEncoder(arena: Arena, settings: CodecSettings, sizes: Encode
   const keptEntries = sharing ? tableEntries(keptPages * blocksPerPage) : 1;
   const forKept = keptPages > 0 ? pageCount : 0;
   return {
+    // First of all; what follows is zeroed at the start.
     rows: arena.reserve(pageCount * blocksPerPage * 8),
     digests: arena.reserve(pageCount * 8),
     flags: arena.reserve(pageCount),

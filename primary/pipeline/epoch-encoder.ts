@@ -153,13 +153,17 @@ export class EpochEncoder {
     return { ...space, sizes };
   }
 
-  /** On memory that was reserved with the same options; once. Chunks are made in `output`. */
+  /**
+   * On memory that was reserved with the same options, and that nothing uses any more if it was in
+   * use before. Chunks are made in `output`.
+   */
   static start(
     options: EncoderOptions,
     space: EncoderSpace,
     shard: ShardPlace,
     output: Buffer,
   ): EpochEncoder {
+    clear(space);
     return new EpochEncoder(options, space, startKernels(space, options), shard, output);
   }
 
@@ -345,7 +349,6 @@ function initKernels(
   options: EncoderOptions,
 ): void {
   const { run } = kernels;
-  touch(kernels, at.digests);
   run.initIndex(options.pageCount, at.rows, at.digests, at.flags);
   run.initKept(sizes.keptPages, at.kept, at.keptSlots, at.slotOfPage, at.lastWritten);
   run.initShare(
@@ -383,10 +386,12 @@ function initKernels(
 }
 
 /**
- * The first write to each 4 KiB of a new memory costs a microsecond or two: not in an epoch. The
- * rows are written when their pages enter the index; those of other shards never are.
+ * Zeroes all but the rows, which are written when their pages enter the index, and never if they
+ * are of other shards. On new memory this is the first write to each page: it costs a microsecond
+ * or two, and not in an epoch.
  */
-function touch(kernels: Kernels, rowsEnd: number): void {
-  const all = kernels.bytes(0, kernels.memoryBytes);
-  for (let at = rowsEnd; at < all.length; at += pageBytes) all[at] = all[at]!;
+function clear({ memory, regions }: EncoderSpace): void {
+  const all = new Uint8Array(memory.buffer);
+  all.fill(0, 0, regions.rows);
+  all.fill(0, regions.digests);
 }

@@ -13,6 +13,11 @@ import { ShardMap } from './shard-map.ts';
 import { warmUpOptions } from './warm-up.ts';
 
 const outputCount = bounds.encoderChunksMax;
+/** What a thread works in. */
+export interface ThreadSpace extends EncoderSpace {
+  readonly outputs: SharedArrayBuffer;
+}
+
 /** A shard's part of the capture buffer is larger than its share: written pages are not even. */
 const captureMargin = 1.25;
 
@@ -49,17 +54,30 @@ export class ThreadEncoder implements PageEncoder {
   #over: Error | undefined;
 
   /**
-   * With `shardCount` threads. `onFailed`: one of them died while nothing was asked of the encoder;
-   * else who asks is told. Throws `E_GUEST_TOO_LARGE`, `E_ENCODER_WORKER`.
+   * Memory for encoders with so many threads, one after the other: what threads share is given back
+   * to the system only when the collector happens to run. Throws `E_GUEST_TOO_LARGE`.
+   */
+  static async reserve(options: EncoderOptions, threads: number): Promise<ThreadSpace[]> {
+    const part = shardOptions(options, threads);
+    const spaces: ThreadSpace[] = [];
+    for (let i = 0; i < threads; i++) {
+      const outputs = new SharedArrayBuffer(outputCount * options.chunkBytes);
+      spaces.push({ ...(await EpochEncoder.reserve(part, 'shared')), outputs });
+    }
+    return spaces;
+  }
+
+  /**
+   * With a thread for each of `spaces`, which were reserved with the same options but for the
+   * secret; an encoder that had them before is closed. `onFailed`: a thread died while nothing was
+   * asked of the encoder; else who asks is told. Throws `E_GUEST_TOO_LARGE`, `E_ENCODER_WORKER`.
    */
   static async create(
     options: EncoderOptions,
-    shardCount: number,
+    spaces: readonly ThreadSpace[],
     onFailed: (error: UnderstudyError) => void,
   ): Promise<ThreadEncoder> {
-    const part = shardOptions(options, shardCount);
-    const spaces: EncoderSpace[] = [];
-    for (let i = 0; i < shardCount; i++) spaces.push(await EpochEncoder.reserve(part, 'shared'));
+    const part = shardOptions(options, spaces.length);
     const encoder = new ThreadEncoder(part, spaces, await coldKernels(options), onFailed);
     try {
       await Promise.all(encoder.#threads.map((thread) => thread.ready()));
@@ -74,7 +92,7 @@ export class ThreadEncoder implements PageEncoder {
 
   private constructor(
     options: EncoderOptions,
-    spaces: readonly EncoderSpace[],
+    spaces: readonly ThreadSpace[],
     warmUp: EncoderWork | undefined,
     onFailed: (error: UnderstudyError) => void,
   ) {
@@ -89,12 +107,11 @@ export class ThreadEncoder implements PageEncoder {
       captureCapacityPages: capturePages,
       capturePages: new Uint32Array(buffer, regions.capturePages, capturePages),
     }));
-    const outputs = spaces.map(() => new SharedArrayBuffer(outputCount * options.chunkBytes));
-    this.#outputs = outputs.map((buffer) => new Uint8Array(buffer));
+    this.#outputs = spaces.map(({ outputs }) => new Uint8Array(outputs));
     this.memoryBytes = spaces.reduce((sum, { memory }) => sum + memory.buffer.byteLength, 0);
     this.#threads = spaces.map((space, index) => {
       const shard = { index, count: spaces.length };
-      const work = { options, space, outputs: outputs[index]!, outputCount };
+      const work = { options, space, outputs: space.outputs, outputCount };
       const task = { ...work, shard, warmUp: index === 0 ? warmUp : undefined };
       return new EncoderThread(task, {
         onChunk: (output, bytes) => {

@@ -12,7 +12,7 @@ import type { BackupLossPolicy, PrimaryOutcome } from '../../primary/machine.ts'
 import type { GuestOutput, InputLogPort } from '../../primary/parts.ts';
 import type { EncoderOptions } from '../../primary/pipeline/epoch-encoder.ts';
 import { LocalEncoder } from '../../primary/pipeline/local-encoder.ts';
-import { ThreadEncoder } from '../../primary/pipeline/thread-encoder.ts';
+import { ThreadEncoder, type ThreadSpace } from '../../primary/pipeline/thread-encoder.ts';
 import { MemoryTerms } from '../../shared/arbiter/memory-arbiter.ts';
 import { TermClaims } from '../../shared/arbiter/term-claims.ts';
 import { monotonicClock } from '../../shared/clock.ts';
@@ -147,6 +147,7 @@ export function startPrimary(
   const stop = new AbortController();
   const work = setInterval(() => guest.advance(5), 5);
   const encoders: ThreadEncoder[] = [];
+  let spaces: ThreadSpace[] | undefined;
   const over = new Error('the test is over');
   t.teardown(() => Promise.all(encoders.map((encoder) => encoder.close(over))));
   const agent = new PrimaryAgent({
@@ -178,7 +179,9 @@ export function startPrimary(
     openEncoder: async (secret, onFailed) => {
       const { threads } = options;
       if (threads === undefined) return await LocalEncoder.create(encoderOptions(secret));
-      const encoder = await ThreadEncoder.create(encoderOptions(secret), threads, onFailed);
+      await encoders.at(-1)?.close(over);
+      spaces ??= await ThreadEncoder.reserve(encoderOptions(secret), threads);
+      const encoder = await ThreadEncoder.create(encoderOptions(secret), spaces, onFailed);
       encoders.push(encoder);
       return encoder;
     },

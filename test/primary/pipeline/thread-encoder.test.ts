@@ -2,24 +2,30 @@ import test, { type ExecutionContext } from 'ava';
 import { EpochDecoder } from '../../../backup/decode/epoch-decoder.ts';
 import { CaptureSlots } from '../../../primary/capture/capture-slots.ts';
 import type { EncoderOptions } from '../../../primary/pipeline/epoch-encoder.ts';
-import { ThreadEncoder } from '../../../primary/pipeline/thread-encoder.ts';
+import { ThreadEncoder, type ThreadSpace } from '../../../primary/pipeline/thread-encoder.ts';
 import { PageDigester } from '../../../shared/codec/page-digester.ts';
 import { UnderstudyError } from '../../../shared/errors.ts';
 import { epoch, pageBytes } from '../../../shared/ids.ts';
 import { PageSet } from '../../../shared/page-set.ts';
-import { ArrayMemory, Random, smallOptions, TestReplica } from './codec-fixture.ts';
+import { ArrayMemory, Random, secretFor, smallOptions, TestReplica } from './codec-fixture.ts';
 import { writeSome } from './some-writes.ts';
 
 const { pageCount } = smallOptions;
 
 /** An encoder in threads with a guest before it and a replica behind it. */
-async function openPair(t: ExecutionContext, threads: number, more: Partial<EncoderOptions> = {}) {
+async function openPair(
+  t: ExecutionContext,
+  threads: number,
+  more: Partial<EncoderOptions> = {},
+  earlier?: readonly ThreadSpace[],
+) {
   const options = { ...smallOptions, ...more };
   let tell: (error: UnderstudyError) => void = () => {};
   const failed = new Promise<UnderstudyError>((resolve) => {
     tell = resolve;
   });
-  const encoder = await ThreadEncoder.create(options, threads, tell);
+  const spaces = earlier ?? (await ThreadEncoder.reserve(options, threads));
+  const encoder = await ThreadEncoder.create(options, spaces, tell);
   t.teardown(() => encoder.close(new Error('the test is over')));
   const digester = await PageDigester.create(options);
   const replica = new TestReplica(pageCount, await EpochDecoder.create(options), digester);
@@ -36,7 +42,7 @@ async function openPair(t: ExecutionContext, threads: number, more: Partial<Enco
     slots.clear();
   };
   return {
-    ...{ encoder, replica, guest, slots, digester, failed, drain },
+    ...{ encoder, replica, guest, slots, digester, failed, drain, spaces },
     send: async (pages: Iterable<number>): Promise<void> => {
       await slots.capture(setOf(pages), drain);
       await drain();
@@ -131,6 +137,42 @@ test('an epoch without a page, or with pages of one shard, has the digest of all
   }
   t.true(Buffer.from(replica.ram.bytes).equals(guest.bytes));
   await t.throwsAsync(encoder.finish(), { message: /no epoch is open/ });
+});
+
+test('in memory that another session had, nothing of that one is left', async (t) => {
+  const first = await openPair(t, 2);
+  const random = new Random(21);
+  for (const number of [1, 2, 3]) {
+    random.fill(first.guest.bytes);
+    first.encoder.begin(epoch(number));
+    await first.send(allPages);
+    await first.encoder.finish();
+  }
+  // In the middle of an epoch, by force.
+  random.fill(first.guest.bytes);
+  first.encoder.begin(epoch(4));
+  first.slots.captureRange(0, 60);
+  const chunks = first.encoder.encode(first.slots.counts);
+  t.false((await chunks.next()).done);
+  await first.encoder.close(new Error('it is over'));
+  await t.throwsAsync(chunks.next(), { message: 'it is over' });
+  const second = await openPair(t, 2, { secret: secretFor(8) }, first.spaces);
+  const fresh = await openPair(t, 2, { secret: secretFor(8) });
+  for (const number of [1, 2, 3, 4]) {
+    if (number > 1) writeSome(second.guest, random);
+    fresh.guest.bytes.set(second.guest.bytes);
+    const digests: bigint[] = [];
+    for (const { encoder, replica, guest, send } of [second, fresh]) {
+      encoder.begin(epoch(number));
+      await send(allPages);
+      const { ramDigest, stats } = await encoder.finish();
+      digests.push(ramDigest, BigInt(stats.chunkBytes), BigInt(stats.sharedBeforeBlocks));
+      replica.commit();
+      t.is(replica.ramDigest(), ramDigest);
+      t.true(Buffer.from(replica.ram.bytes).equals(guest.bytes), `epoch ${number}`);
+    }
+    t.deepEqual(digests.slice(0, 3), digests.slice(3), 'as in new memory');
+  }
 });
 
 test('an epoch during which a thread dies is never finished', async (t) => {

@@ -75,6 +75,11 @@ export class AgentProcess {
     this.#main.inputNow(() => this.#stop.abort());
   }
 
+  /** As an operator asks for it; without effect on a backup. */
+  wish(kind: 'pause' | 'resume'): void {
+    this.#main.inputNow(() => this.#primaryAgent?.wish(kind));
+  }
+
   /** As an operator asks for it. */
   switchOver(): void {
     const { world, name } = this.#host;

@@ -100,6 +100,43 @@ const injections: Readonly<Record<FaultKind, Injection>> = {
     switchOver(run);
     return () => {};
   },
+  'kill-takers': (host, run, { lastsMs }) => {
+    const { runner, other } = protectedPair(run);
+    runner?.crash();
+    whileOn(run, lastsMs, 5, () => {
+      if (other?.agent?.state?.name !== 'taking-over') return;
+      run.after(host.random.unit() * 40, () => other.endAgent());
+      run.after(100 + host.random.unit() * 100, () => other.startAgent());
+    });
+    return () => {
+      // A kill that was on its way comes first.
+      run.after(50, () => other?.startAgent());
+      runner?.boot();
+    };
+  },
+  'crash-behind-restart': (host, run) => {
+    const { runner, other } = protectedPair(run);
+    other?.endAgent();
+    run.after(host.random.unit() * 500, () => {
+      // One that goes on alone is not protected any more.
+      if (runner?.agent?.state?.name === 'protected') runner.crash();
+    });
+    return () => {
+      run.after(host.random.unit() * 300, () => other?.startAgent());
+      run.after(600 + host.random.unit() * 1000, () => runner?.boot());
+    };
+  },
+  pause: (_host, run, { lastsMs }) => {
+    const isPaused = () => run.hosts.some(({ agent }) => agent?.state?.name === 'paused');
+    whileOn(run, lastsMs, 50, () => {
+      if (!isPaused()) for (const { agent } of run.hosts) agent?.wish('pause');
+    });
+    return () => {
+      whileOn(run, 2000, 50, () => {
+        if (isPaused()) for (const { agent } of run.hosts) agent?.wish('resume');
+      });
+    };
+  },
   'clock-jump': (host, _run, { lastsMs }) => {
     host.clock.jump(lastsMs);
     return () => {};
@@ -112,6 +149,17 @@ const injections: Readonly<Record<FaultKind, Injection>> = {
     };
   },
 };
+
+/** Who runs the guest, and who protects it; undefined where none does. */
+function protectedPair({ hosts }: Faulty): { runner?: Host; other?: Host } {
+  const runner = hosts.find(({ agent }) => agent?.state?.name === 'protected');
+  const other = hosts.find(({ agent }) => agent?.state?.name === 'protecting');
+  return runner === undefined || other === undefined ? {} : { runner, other };
+}
+
+function whileOn(run: Faulty, lastsMs: number, everyMs: number, work: () => void): void {
+  for (let atMs = 0; atMs < lastsMs; atMs += everyMs) run.after(atMs, work);
+}
 
 function freeze(host: Host, wholeHost: boolean): () => void {
   const { agent, guest } = host;

@@ -61,6 +61,13 @@ const shares = {
   'slow-network': 1,
   /** No fault, but it moves the guest. */
   switchover: 3,
+  // Never drawn, but each in a test of its own (`restarts.test.ts`).
+  /** The primary's host crashes, and agents that take the guest over are killed again and again. */
+  'kill-takers': 0,
+  /** The backup's agent is killed, and the primary's host crashes before it is back. */
+  'crash-behind-restart': 0,
+  /** By an operator, until it is over. */
+  pause: 0,
 } as const;
 
 export type FaultKind = keyof typeof shares;
@@ -70,14 +77,20 @@ export const losesMemory: ReadonlySet<FaultKind> = new Set([
   'crash',
   'crash-for-good',
   'kill-guest',
+  'kill-takers',
+  'crash-behind-restart',
 ]);
 
-export function planOf(seed: number): Plan {
+/** `only`: a single failure of a protected pair, of this kind. */
+export function planOf(seed: number, only?: FaultKind): Plan {
   const random = new Random(Math.imul(seed, 0x9e3779b1) ^ 0x5eed);
-  const drawn = random.unit();
+  const drawn = only === undefined ? random.unit() : 0;
   const mode = drawn < 0.35 ? 'one' : drawn < 0.55 ? 'apart' : 'chaos';
   const count = mode === 'one' ? 1 : mode === 'apart' ? 2 : 2 + random.below(5);
-  const faults = Array.from({ length: count }, () => drawFault(random, mode));
+  const faults = Array.from({ length: count }, () => {
+    const fault = drawFault(random, mode);
+    return only === undefined ? fault : { ...fault, kind: only, switchoverMs: undefined };
+  });
   if (mode === 'chaos') faults.sort((a, b) => a.afterMs - b.afterMs);
   return {
     ...{ seed, mode, faults },

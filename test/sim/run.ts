@@ -1,5 +1,6 @@
-/** `npm run sim -- --seeds N [--from SEED] [--trace]`: as many seeds as one has time for. */
+/** `npm run sim -- --seeds N [--from SEED] [--trace] [--only FAULT]`: as many seeds as one has time for. */
 import { parseArgs } from 'node:util';
+import type { FaultKind } from './plan.ts';
 import { simulate, type Verdict } from './simulation.ts';
 
 const { values } = parseArgs({
@@ -7,6 +8,7 @@ const { values } = parseArgs({
     seeds: { type: 'string', default: '2000' },
     from: { type: 'string', default: '1' },
     trace: { type: 'boolean', default: false },
+    only: { type: 'string' },
   },
 });
 const [from, count] = [Number(values.from), Number(values.seeds)];
@@ -23,7 +25,10 @@ const totals = {
   ms: 0,
 };
 for (let seed = from; seed < from + count; seed++) {
-  const verdict = await simulate(seed, { traceLines: values.trace ? 1e6 : 200 });
+  const verdict = await simulate(seed, {
+    traceLines: values.trace ? 1e6 : 200,
+    ...(values.only === undefined ? {} : { only: values.only as FaultKind }),
+  });
   add(verdict);
   if (verdict.failures.length > 0) {
     failed.push(seed);

@@ -8,7 +8,7 @@ import { Host, type World } from './host.ts';
 import { NatsServer } from './nats-server.ts';
 import { Outside } from './outside.ts';
 import { type Parts, realParts } from './parts.ts';
-import { type Fault, losesMemory, type Plan, planOf } from './plan.ts';
+import { type Fault, type FaultKind, losesMemory, type Plan, planOf } from './plan.ts';
 import { Timeline } from './timeline.ts';
 import { Trace } from './trace.ts';
 
@@ -26,6 +26,8 @@ export interface SimulationOptions {
   readonly parts?: Parts;
   /** Lines of the trace that are kept. */
   readonly traceLines?: number;
+  /** The one fault that is injected. */
+  readonly only?: FaultKind;
 }
 
 /** Everything must be well again so long after the last fault has ended. */
@@ -43,7 +45,7 @@ export async function simulate(seed: number, options: SimulationOptions = {}): P
   await warm;
   const folder = mkdtempSync(join('/dev/shm', 'understudy-sim-'));
   try {
-    const run = new Run(planOf(seed), folder, options);
+    const run = new Run(planOf(seed, options.only), folder, options);
     return await run.toEnd();
   } finally {
     rmSync(folder, { recursive: true, force: true });

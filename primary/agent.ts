@@ -376,8 +376,8 @@ export class PrimaryAgent {
     if (about !== this.#session?.id) return;
     if (message.kind === 'ack') this.#onAck(about, message.epoch);
     else if (message.kind === 'input-logged') {
-      // Another one will say what this one said, and more.
-      if (this.#output.isSure) this.#parts.inputLog?.logged(message.sequence);
+      const { isStillSure } = this.#output;
+      if (isStillSure()) this.#parts.inputLog?.logged(message.sequence, isStillSure);
     } else if (message.kind === 'resync') this.#breakSession(message.reason);
   }
 

@@ -52,14 +52,20 @@ export interface PrimaryParts {
   discardHeldGuest(): Promise<void>;
 }
 
+/** False where another copy may have spoken since this was last asked, or may do so now. */
+export type IsSure = () => boolean;
+
 /** What the guest says to the world, as far as this agent is its way there. */
 export interface GuestOutput {
   /** From now on output waits: called before the checkpoint that a protected term starts from. */
   hold(): void;
   /** The guest stands still for the checkpoint of `epoch`: what it said so far belongs to it. */
   barrier(epoch: Epoch): void;
-  /** The backup holds `epoch` in our protected term: what belongs to it goes out. */
-  acknowledged(epoch: Epoch): void;
+  /**
+   * The backup holds `epoch` in our protected term: what belongs to it goes out. Before each frame
+   * `isSure` is asked; from the first no on the frames are dropped, as a network may.
+   */
+  acknowledged(epoch: Epoch, isSure?: IsSure): void;
   /** What is held waits for an epoch of the next session, which counts from 1 again. */
   sessionEnded(): void;
   /** A solo term is ours: everything goes out, at once. */
@@ -72,8 +78,8 @@ export interface GuestOutput {
 export interface InputLogPort {
   /** How a batch reaches the backup; it may be lost. */
   connect(send: (message: InputLogMessage) => void): void;
-  /** The backup has the input of the open session up to `sequence`. */
-  logged(sequence: number): void;
+  /** The backup has the input of the open session up to `sequence`; a later call says it, too. */
+  logged(sequence: number, isSure?: IsSure): void;
 }
 
 /** Signs of life of the backup. */

@@ -1,6 +1,6 @@
 import type { AlarmClock } from '../../shared/clock.ts';
 import { type Epoch, epoch } from '../../shared/ids.ts';
-import type { GuestOutput } from '../parts.ts';
+import type { GuestOutput, IsSure } from '../parts.ts';
 
 /** Half of the shortest sensible heartbeat limit: sooner nobody can have taken over. */
 const standstillMs = 100;
@@ -17,7 +17,8 @@ export interface DoubtedOutputParts {
  * have been passed by meanwhile, and what it then finds in its sockets may be older than that. An
  * acknowledgement among it is true, but who acts on it speaks after the copy that runs on has spoken.
  * So after a standstill nothing is released until the record was read, or the backup acknowledged
- * an epoch that was captured since: whoever takes over acknowledges nothing more.
+ * an epoch that was captured since: whoever takes over acknowledges nothing more. What was being
+ * released when it stood still is dropped.
  *
  * It narrows what is seen of an old copy; that nothing false is said does not rest on it, nor on
  * this clock.
@@ -41,15 +42,15 @@ export class DoubtedOutput implements GuestOutput {
   }
 
   /** False while what comes out of a socket may be older than a takeover. */
-  get isSure(): boolean {
+  readonly isStillSure: IsSure = () => {
     this.#notice();
     return this.#doubt === undefined;
-  }
+  };
 
   acknowledged(epoch: Epoch): void {
     this.#notice();
     if (this.#doubt !== undefined && epoch > this.#doubt.since) this.#doubt = undefined;
-    if (this.#doubt === undefined) this.#parts.output.acknowledged(epoch);
+    if (this.#doubt === undefined) this.#parts.output.acknowledged(epoch, this.isStillSure);
     else this.#doubt.acked = epoch;
   }
 
@@ -93,6 +94,6 @@ export class DoubtedOutput implements GuestOutput {
     this.#notice();
     if (!isOurs || this.#doubt !== doubt) return;
     this.#doubt = undefined;
-    if (doubt.acked !== undefined) this.#parts.output.acknowledged(doubt.acked);
+    if (doubt.acked !== undefined) this.#parts.output.acknowledged(doubt.acked, this.isStillSure);
   }
 }

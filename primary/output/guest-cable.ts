@@ -3,7 +3,7 @@ import type { OutputSection } from '../../shared/config/schema.ts';
 import type { UnderstudyError } from '../../shared/errors.ts';
 import type { Epoch } from '../../shared/ids.ts';
 import { type CableCard, GuestNetwork } from '../../shared/net/guest-network.ts';
-import type { GuestOutput } from '../parts.ts';
+import type { GuestOutput, IsSure } from '../parts.ts';
 import { defaultGateLimits, HeldOutput } from './held-output.ts';
 import { InputLogRule } from './input-log-rule.ts';
 import type { OutputRule } from './output-rule.ts';
@@ -98,8 +98,8 @@ export class GuestCable implements GuestOutput, PauseListener {
     this.#rule.resumed();
   }
 
-  acknowledged(epoch: Epoch): void {
-    this.#rule.acknowledged(epoch);
+  acknowledged(epoch: Epoch, isSure?: IsSure): void {
+    this.#rule.acknowledged(epoch, isSure);
   }
 
   sessionEnded(): void {

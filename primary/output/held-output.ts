@@ -1,5 +1,6 @@
 import type { AlarmClock } from '../../shared/clock.ts';
 import { networkBounds } from '../../shared/net/network-bounds.ts';
+import type { IsSure } from '../parts.ts';
 import {
   type GateEffect,
   type GateEvent,
@@ -98,8 +99,8 @@ export class HeldOutput {
   }
 
   /** The backup holds what `mark` stands for, of the session that is open now, and this term is ours. */
-  acknowledged(mark: number): void {
-    this.#step({ kind: 'acknowledged', mark });
+  acknowledged(mark: number, isSure?: IsSure): void {
+    this.#step({ kind: 'acknowledged', mark }, undefined, isSure);
   }
 
   /** What is held waits for an epoch of the next session. */
@@ -125,13 +126,13 @@ export class HeldOutput {
     this.#step({ kind: 'drop' });
   }
 
-  #step(event: GateEvent, held?: HeldFrame): void {
+  #step(event: GateEvent, held?: HeldFrame, isSure: IsSure = always): void {
     const { state, effects } = stepOutputGate(this.#state, event, this.#options.mode, this.#limits);
     this.#state = state;
-    for (const effect of effects) this.#execute(effect, held);
+    for (const effect of effects) this.#execute(effect, held, isSure);
   }
 
-  #execute(effect: GateEffect, held: HeldFrame | undefined): void {
+  #execute(effect: GateEffect, held: HeldFrame | undefined, isSure: IsSure): void {
     switch (effect.kind) {
       case 'keep-frame': {
         // A view of a socket's whole piece would keep all of it.
@@ -150,6 +151,11 @@ export class HeldOutput {
         return;
       case 'release':
         for (const { card, frame } of this.#take(effect.frames)) {
+          // The process may have been stopped between two of them, or before the first.
+          if (!isSure()) {
+            this.#discardedFrames++;
+            continue;
+          }
           this.#releasedFrames++;
           this.#options.release(card, frame);
         }
@@ -178,6 +184,8 @@ export class HeldOutput {
     return taken;
   }
 }
+
+const always: IsSure = () => true;
 
 interface HeldFrame {
   readonly card: number;

@@ -4,6 +4,7 @@ import { UnderstudyError } from '../../shared/errors.ts';
 import type { Epoch } from '../../shared/ids.ts';
 import { networkBounds } from '../../shared/net/network-bounds.ts';
 import type { InputLogMessage } from '../../shared/wire/input-body.ts';
+import type { IsSure } from '../parts.ts';
 import type { HeldOutput } from './held-output.ts';
 import { InputJournal } from './input-journal.ts';
 import type { OutputRule } from './output-rule.ts';
@@ -108,20 +109,20 @@ export class InputLogRule implements OutputRule {
     if (this.#journal !== undefined) this.#send(this.#journal.epochMessage());
   }
 
-  acknowledged(epoch: Epoch): void {
+  acknowledged(epoch: Epoch, isSure?: IsSure): void {
     this.#covered = true;
     this.#warned = false;
     this.#journal?.acknowledged(epoch);
     const covered = this.#marks.findLast((one) => one.epoch !== undefined && one.epoch <= epoch);
-    if (covered !== undefined) this.#release(covered.mark);
-    this.#releaseLogged();
+    if (covered !== undefined) this.#release(covered.mark, isSure);
+    this.#releaseLogged(isSure);
   }
 
   /** The backup has the input of this session up to `sequence`. */
-  logged(sequence: number): void {
+  logged(sequence: number, isSure?: IsSure): void {
     if (this.#journal?.loggedTo(sequence) !== true) return;
     this.#progressAtMs = this.#options.clock.nowMs();
-    this.#releaseLogged();
+    this.#releaseLogged(isSure);
     if (this.#isAllLogged && this.#isOpen) this.#close();
   }
 
@@ -168,15 +169,15 @@ export class InputLogRule implements OutputRule {
     this.#releaseLogged();
   }
 
-  #releaseLogged(): void {
+  #releaseLogged(isSure?: IsSure): void {
     const journal = this.#journal;
     if (!this.#covered || journal === undefined) return;
     const last = this.#marks.findLast(({ needs }) => needs <= journal.logged);
-    if (last !== undefined) this.#release(last.mark);
+    if (last !== undefined) this.#release(last.mark, isSure);
   }
 
-  #release(mark: number): void {
-    this.#held.acknowledged(mark);
+  #release(mark: number, isSure: IsSure | undefined): void {
+    this.#held.acknowledged(mark, isSure);
     this.#marks = this.#marks.filter((one) => one.mark > mark);
   }
 

@@ -1,4 +1,5 @@
 import type { Epoch } from '../../shared/ids.ts';
+import type { IsSure } from '../parts.ts';
 import type { PauseListener } from './readable-guest.ts';
 
 /**
@@ -10,7 +11,7 @@ export interface OutputRule extends PauseListener {
   frame(card: number, frame: Uint8Array): void;
   hold(): void;
   barrier(epoch: Epoch): void;
-  acknowledged(epoch: Epoch): void;
+  acknowledged(epoch: Epoch, isSure?: IsSure): void;
   sessionEnded(): void;
   releaseAll(): void;
   drop(): void;

@@ -1,18 +1,23 @@
 import test from 'ava';
 import { DoubtedOutput } from '../../../primary/output/doubted-output.ts';
+import type { IsSure } from '../../../primary/parts.ts';
 import { monotonicClock } from '../../../shared/clock.ts';
 import { epoch } from '../../../shared/ids.ts';
 
 /** An output that writes down what it is told, a clock that is set by hand, a record that answers late. */
 function setUp() {
   const told: string[] = [];
+  const sures: IsSure[] = [];
   const say = (what: string) => (number?: number) => {
     told.push(number === undefined ? what : `${what} ${number}`);
   };
   const output = {
     hold: say('hold'),
     barrier: say('barrier'),
-    acknowledged: say('acknowledged'),
+    acknowledged: (number: number, isSure?: IsSure) => {
+      say('acknowledged')(number);
+      sures.push(isSure!);
+    },
     sessionEnded: say('session-ended'),
     releaseAll: say('release-all'),
     drop: say('drop'),
@@ -41,7 +46,7 @@ function setUp() {
     answers.shift()?.(isOurs);
     await new Promise((resolve) => setImmediate(resolve));
   };
-  return { doubted, told, answers, pass, standStill, answer };
+  return { doubted, told, sures, answers, pass, standStill, answer };
 }
 
 test('an acknowledgement that waited while the process stood still waits for the record', async (t) => {
@@ -51,12 +56,12 @@ test('an acknowledgement that waited while the process stood still waits for the
   doubted.acknowledged(epoch(4));
   standStill(2000);
   doubted.acknowledged(epoch(5));
-  t.false(doubted.isSure);
+  t.false(doubted.isStillSure());
   t.deepEqual(told, ['barrier 5', 'acknowledged 4'], 'before any timer ran');
   t.is(answers.length, 1);
   await answer(true);
   t.deepEqual(told.slice(2), ['acknowledged 5']);
-  t.true(doubted.isSure);
+  t.true(doubted.isStillSure());
 });
 
 test('a copy that was passed by while it stood still says nothing more', async (t) => {
@@ -78,7 +83,7 @@ test('a backup that acknowledges what was captured since has not taken over', (t
   t.deepEqual(told, ['barrier 5', 'barrier 6']);
   doubted.acknowledged(epoch(6));
   t.deepEqual(told.slice(2), ['acknowledged 6'], 'the record may be out of reach');
-  t.true(doubted.isSure);
+  t.true(doubted.isStillSure());
 });
 
 test('an answer of the record that waited while the process stood still is asked for again', async (t) => {
@@ -102,4 +107,16 @@ test('what a session left unreleased is not released into the next one', async (
   doubted.sessionEnded();
   await answer(true);
   t.deepEqual(told, ['barrier 5', 'session-ended']);
+});
+
+test('what is being released when the process stands still is not sure any more', async (t) => {
+  const { doubted, sures, standStill, answer } = setUp();
+  doubted.barrier(epoch(1));
+  doubted.acknowledged(epoch(1));
+  const [isSure] = sures as [IsSure];
+  t.true(isSure());
+  standStill(2000);
+  t.false(isSure(), 'before any timer ran');
+  await answer(true);
+  t.true(isSure());
 });

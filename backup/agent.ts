@@ -1,5 +1,6 @@
 import { bounds } from '../shared/bounds.ts';
 import type { CodecSettings } from '../shared/codec/codec-settings.ts';
+import type { KnownRam } from '../shared/codec/known-ram.ts';
 import { isUnderstudyError, UnderstudyError } from '../shared/errors.ts';
 import type { Guest } from '../shared/guest/guest.ts';
 import { epoch, type SessionId, type Term, term } from '../shared/ids.ts';
@@ -31,6 +32,8 @@ import { TakeoverClaim } from './takeover-claim.ts';
 export interface BackupResult {
   readonly outcome: BackupOutcome;
   readonly guest: Guest | undefined;
+  /** RAM as that guest found it. */
+  readonly base: KnownRam | undefined;
 }
 
 const mailboxCapacity = 10_000;
@@ -46,6 +49,7 @@ export class BackupAgent {
   /** Run of the guest whose epoch the store holds, as far as this process knows. */
   #heldFrom: string | undefined;
   #guest: Guest | undefined;
+  #base: KnownRam | undefined;
   /** When the primary's silence was noticed, or its wish to hand over was heard. */
   #noticedAtMs = 0;
   #lastHeardAtMs = 0;
@@ -86,7 +90,7 @@ export class BackupAgent {
         const event = await this.#mailbox.next();
         if (event === undefined) throw this.#fatal;
         const outcome = await this.#step(event);
-        if (outcome !== undefined) return { outcome, guest: this.#guest };
+        if (outcome !== undefined) return { outcome, guest: this.#guest, base: this.#base };
       }
     } finally {
       stopRepeating();
@@ -281,7 +285,7 @@ export class BackupAgent {
     });
     this.#parts.inputLog?.begin(incoming.session);
     this.#parts.peer.expect(peer.agent);
-    incoming.answer(this.#session.welcome(this.#parts.agentId));
+    incoming.answer(this.#session.welcome(this.#parts.agentId, hello.base));
   }
 
   /** The store is at its last whole epoch; the primary opens another session. */
@@ -348,8 +352,9 @@ export class BackupAgent {
     peer.rest();
     const lastHeardAtMs = this.#lastHeardAtMs;
     const times = { lastHeardAtMs, noticedAtMs: this.#noticedAtMs, term: this.#claim.term };
-    const { guest, done } = await this.#resumption.resume(times);
+    const { guest, done, base } = await this.#resumption.resume(times);
     this.#guest = guest;
+    this.#base = base;
     emit({ kind: 'takeover', ...done });
     this.#handover.accept(done.epoch);
     return { kind: 'resumed', epoch: done.epoch };

@@ -1,11 +1,10 @@
 import type { Clock } from '../shared/clock.ts';
 import type { DiskServer } from '../shared/disk/disk-server.ts';
-import type { Guest } from '../shared/guest/guest.ts';
-import type { TakeoverDone } from '../shared/observe/events.ts';
 import type { ReplicaStore } from './store/replica-store.ts';
 import {
   type PreparedTakeover,
   prepareTakeover,
+  type Resumed,
   type ResumeParts,
   resumePrepared,
 } from './takeover.ts';
@@ -41,7 +40,7 @@ export class Resumption {
   /** Throws as `prepareTakeover`, and what the standby throws. */
   async resume(
     times: Pick<ResumeParts, 'term' | 'lastHeardAtMs' | 'noticedAtMs'>,
-  ): Promise<{ readonly guest: Guest; readonly done: TakeoverDone }> {
+  ): Promise<Resumed> {
     const { clock, settings } = this.#parts;
     const { verifyAtTakeover } = settings;
     const planned = this.#prepared !== undefined;

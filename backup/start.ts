@@ -4,6 +4,7 @@ import type { AgentConsole } from '../shared/agent/agent-console.ts';
 import { linkAgent } from '../shared/agent/agent-links.ts';
 import type { ControlCommands } from '../shared/agent/control-line.ts';
 import { monotonicClock } from '../shared/clock.ts';
+import type { KnownRam } from '../shared/codec/known-ram.ts';
 import { stagingBytesOf } from '../shared/config/derived.ts';
 import { toGuestConfig } from '../shared/config/guest-section.ts';
 import type { BackupConfig } from '../shared/config/schema.ts';
@@ -28,16 +29,18 @@ import { DiskReplica } from './store/disk-replica.ts';
 import { ReplicaStore } from './store/replica-store.ts';
 import { WarmStandby } from './warm-standby.ts';
 
-/** How a backup ended, and the guest's network where it took over: the primary role goes on. */
+/** How a backup ended; where it took over, what the primary role goes on with. */
 export interface BackupEnd {
   readonly outcome: BackupOutcome;
   readonly network?: GuestNetwork;
+  /** RAM as the guest found it. */
+  readonly base?: KnownRam;
 }
 
 /**
  * Runs a backup as its configuration says: NATS, replica store, standby, heartbeats, then the
  * agent. A guest that an earlier agent resumed here is found again. Undoes what it opened, in
- * reverse; a guest that runs here runs on.
+ * reverse; a guest that runs here runs on. `known`: what is in the RAM file, if this process knows.
  */
 export async function runBackup(
   config: BackupConfig,
@@ -45,8 +48,11 @@ export async function runBackup(
   stop: AbortSignal,
   console: AgentConsole,
   disks?: DiskServer,
+  known?: KnownRam,
 ): Promise<BackupEnd> {
-  return await UndoList.around((undo) => runOpened(config, emit, stop, console, undo, disks));
+  return await UndoList.around((undo) =>
+    runOpened(config, emit, stop, console, undo, disks, known),
+  );
 }
 
 async function runOpened(
@@ -56,13 +62,14 @@ async function runOpened(
   console: AgentConsole,
   undo: UndoList,
   disks: DiskServer | undefined,
+  known: KnownRam | undefined,
 ): Promise<BackupEnd> {
   const links = await linkAgent(config, emit, stop, undo);
   const { agentId, transport, claims, host, onWarning, progress: cell } = links;
   const guestConfig = toGuestConfig(config.guest);
   const { name } = guestConfig;
 
-  const memory = openMemory(guestConfig);
+  const { memory, isNew } = openMemory(guestConfig);
   undo.defer(() => memory.close());
   const folder = join(guestConfig.memoryFolder, `${name}.replica`);
   const store = await ReplicaStore.open({
@@ -70,6 +77,7 @@ async function runOpened(
     memory,
     stagingBytesMax: stagingBytesOf(config),
     disks: openReplica(config, disks),
+    known: isNew ? undefined : known,
   });
   undo.defer(() => store.close());
   if (store.problem !== null) onWarning(store.problem);
@@ -104,7 +112,7 @@ async function runOpened(
     },
   };
   const inputLog = new InputLog(config.output.inputLog.bytesMax, onWarning);
-  const { outcome, guest } = await new BackupAgent({
+  const { outcome, guest, base } = await new BackupAgent({
     ...{ guestName: name, store, standby, transport, clock: monotonicClock, emit, agentId },
     ...{ claims, host, progress, peer, network, inputLog, disks },
     loggedMark: new LoggedMark(join(folder, 'input-logged')),
@@ -115,7 +123,8 @@ async function runOpened(
     },
   }).run(stop);
   await guest?.detach();
-  return outcome.kind === 'took-over' ? { outcome, network: network.handOn() } : { outcome };
+  if (outcome.kind !== 'took-over') return { outcome };
+  return { outcome, network: network.handOn(), ...(base === undefined ? {} : { base }) };
 }
 
 /** The images of replicated disks: their server has locked them already. */
@@ -135,14 +144,14 @@ function openReplica(
 }
 
 /** The RAM file of an earlier run is kept: what it holds need not be sent again. */
-function openMemory(config: GuestConfig): RamFile {
+function openMemory(config: GuestConfig): { readonly memory: RamFile; readonly isNew: boolean } {
   const { ram } = guestPaths(config);
   mkdirSync(config.memoryFolder, { recursive: true, mode: 0o700 });
   try {
-    return RamFile.open(ram, config.memoryBytes);
+    return { memory: RamFile.open(ram, config.memoryBytes), isNew: false };
   } catch (error) {
     if (!isUnderstudyError(error, 'E_MEMORY_FILE')) throw error;
-    return RamFile.create(ram, config.memoryBytes);
+    return { memory: RamFile.create(ram, config.memoryBytes), isNew: true };
   }
 }
 

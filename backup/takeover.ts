@@ -1,4 +1,5 @@
 import type { Clock } from '../shared/clock.ts';
+import type { KnownRam } from '../shared/codec/known-ram.ts';
 import { UnderstudyError } from '../shared/errors.ts';
 import type { Guest } from '../shared/guest/guest.ts';
 import type { Epoch, SessionId, Term } from '../shared/ids.ts';
@@ -21,6 +22,8 @@ export interface PreparedTakeover {
   readonly expected: string;
   readonly found: string | null;
   readonly session: SessionId;
+  /** RAM that the guest will find. */
+  readonly base: KnownRam;
   readonly loadMs: number;
   readonly verifyMs: number;
 }
@@ -53,10 +56,17 @@ export async function prepareTakeover(parts: TakeoverParts): Promise<PreparedTak
   const loadedAtMs = clock.nowMs();
   const { epoch, session } = held;
   return {
-    ...{ epoch, session, standby: ready, expected, found },
+    ...{ epoch, session, standby: ready, expected, found, base: held.known },
     loadMs: startVerifyMs - startedAtMs + (loadedAtMs - verifiedAtMs),
     verifyMs: verifiedAtMs - startVerifyMs,
   };
+}
+
+export interface Resumed {
+  readonly guest: Guest;
+  readonly done: TakeoverDone;
+  /** RAM that the guest found. */
+  readonly base: KnownRam;
 }
 
 export interface ResumeParts {
@@ -76,9 +86,9 @@ export interface ResumeParts {
 export async function resumePrepared(
   prepared: PreparedTakeover,
   parts: ResumeParts,
-): Promise<{ readonly guest: Guest; readonly done: TakeoverDone }> {
+): Promise<Resumed> {
   const { store, clock, lastHeardAtMs, noticedAtMs, term, planned } = parts;
-  const { epoch, session, standby, expected, found, loadMs, verifyMs } = prepared;
+  const { epoch, session, standby, base, expected, found, loadMs, verifyMs } = prepared;
   const startedAtMs = clock.nowMs();
   store.letRun();
   const guest = await standby.resume();
@@ -97,7 +107,7 @@ export async function resumePrepared(
     },
     pid: standby.pid,
   };
-  return { guest, done };
+  return { guest, done, base };
 }
 
 const hex = (digest: bigint): string => digest.toString(16).padStart(16, '0');

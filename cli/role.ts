@@ -3,6 +3,7 @@ import { runBackup } from '../backup/start.ts';
 import { runPrimary } from '../primary/start.ts';
 import { AgentConsole } from '../shared/agent/agent-console.ts';
 import { ControlSocket } from '../shared/agent/control-socket.ts';
+import type { KnownRam } from '../shared/codec/known-ram.ts';
 import { toBackupConfig, toPrimaryConfig } from '../shared/config/other-role.ts';
 import type { BackupConfig, PrimaryConfig } from '../shared/config/schema.ts';
 import type { DiskServer } from '../shared/disk/disk-server.ts';
@@ -46,34 +47,43 @@ async function changeRoles(
   disks: DiskServer | undefined,
 ): Promise<number> {
   let next = config;
-  let network: GuestNetwork | undefined;
+  let handedOn: HandedOn = {};
   for (;;) {
     const end: RoleEnd =
       next.role === 'primary'
-        ? await runAsPrimary(next, emit, stop, console, network, disks)
-        : await runAsBackup(next, emit, stop, console, disks);
+        ? await runAsPrimary(next, emit, stop, console, handedOn, disks)
+        : await runAsBackup(next, emit, stop, console, handedOn, disks);
     if (typeof end === 'number') return end;
-    network = end.network;
+    handedOn = end;
     if (stop.aborted) {
-      await network?.close();
+      await handedOn.network?.close();
       return exitCode.ok;
     }
     next = next.role === 'primary' ? toBackupConfig(next) : toPrimaryConfig(next);
   }
 }
 
-/** An exit status, or another role: with the guest's network where this one took it over. */
-type RoleEnd = number | { readonly network?: GuestNetwork };
+/** An exit status, or another role. */
+type RoleEnd = number | HandedOn;
+
+/** What one role leaves to the next in the same process. */
+interface HandedOn {
+  /** Of the guest that was taken over. */
+  readonly network?: GuestNetwork | undefined;
+  /** RAM that a guest has gone on from: the other host's, or ours. */
+  readonly ram?: KnownRam | undefined;
+}
 
 async function runAsPrimary(
   config: PrimaryConfig,
   emit: EmitEvent,
   stop: AbortSignal,
   console: AgentConsole,
-  network: GuestNetwork | undefined,
+  { network, ram: base }: HandedOn,
   disks: DiskServer | undefined,
 ): Promise<RoleEnd> {
-  const outcome = await runPrimary(config, emit, stop, console, network, disks);
+  const takenOver = { network, base };
+  const { outcome, known } = await runPrimary(config, emit, stop, console, takenOver, disks);
   switch (outcome.kind) {
     case 'released':
       if (disks !== undefined) emit({ kind: 'warning', ...disksWait });
@@ -90,14 +100,14 @@ async function runAsPrimary(
       return exitCode.failed;
     case 'superseded':
       // A switchover is told by the transition.
-      if (outcome.planned) return {};
+      if (outcome.planned) return { ram: known };
       emit({
         kind: 'warning',
         code: 'E_SUPERSEDED',
         message: `this host does not run the guest: ${outcome.by}`,
         hint: 'It stands by as the backup from now on; nothing has to be done.',
       });
-      return {};
+      return { ram: known };
     case 'refused': {
       const { code, message, hint } = outcome;
       emit({ kind: 'error', code, message, hint });
@@ -111,12 +121,13 @@ async function runAsBackup(
   emit: EmitEvent,
   stop: AbortSignal,
   console: AgentConsole,
+  { ram }: HandedOn,
   disks: DiskServer | undefined,
 ): Promise<RoleEnd> {
-  const { outcome, network } = await runBackup(config, emit, stop, console, disks);
+  const { outcome, network, base } = await runBackup(config, emit, stop, console, disks, ram);
   switch (outcome.kind) {
     case 'took-over':
-      return network === undefined ? {} : { network };
+      return { network, ram: base };
     case 'released':
       return exitCode.ok;
     case 'takeover-failed':

@@ -9,7 +9,11 @@
  * What happened is written to the file named by UNDERSTUDY_SHIM_STATUS, one line a mapping:
  *
  *   registered address=0x7f0000000000 size=1073741824 offset=0 features=0x9000 errno=0
+ *   protected address=0x7f0000000000 size=1073741824 offset=0 features=0x9000 errno=0
  *   failed:userfaultfd address=0x7f0000000000 size=1073741824 offset=0 features=0x0 errno=1
+ *
+ * `protected`, where UNDERSTUDY_SHIM_FROM_START asks for it: each page is write-protected before
+ * QEMU has the mapping, so what is found written later is all that QEMU ever wrote.
  *
  * A failure is reported there and on stderr, and QEMU runs on: the agent uses another tracker.
  * Only mmap and mmap64 are replaced, by the system call itself, so that nothing here can recurse.
@@ -51,6 +55,7 @@ static const uint64_t features =
 /* Set by the constructor, before QEMU has a second thread; only read afterwards. */
 static char ram_path[path_bytes];
 static char status_path[path_bytes];
+static int from_start;
 
 /* Guards the descriptor and the status file: QEMU may map from several threads. */
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
@@ -61,6 +66,7 @@ __attribute__((constructor)) static void read_settings(void)
     const char *ram = getenv("UNDERSTUDY_RAM_FILE");
     const char *status = getenv("UNDERSTUDY_SHIM_STATUS");
 
+    from_start = getenv("UNDERSTUDY_SHIM_FROM_START") != NULL;
     if (ram && strlen(ram) < path_bytes) {
         strcpy(ram_path, ram);
     }
@@ -134,6 +140,17 @@ static const char *open_userfault(uint64_t *granted)
     return NULL;
 }
 
+/*
+ * Protects every page of a mapping before QEMU has it, the ones that have no page table too. From
+ * then on the kernel knows each page that was ever written through it.
+ */
+static int protect(struct uffdio_range range)
+{
+    struct uffdio_writeprotect all = {.range = range, .mode = UFFDIO_WRITEPROTECT_MODE_WP};
+
+    return ioctl(userfault, UFFDIO_WRITEPROTECT, &all) == 0;
+}
+
 /* Registers one mapping and says so. Keeps errno. */
 static void track(void *address, size_t size, off_t offset)
 {
@@ -144,6 +161,7 @@ static void track(void *address, size_t size, off_t offset)
         .mode = UFFDIO_REGISTER_MODE_WP,
     };
     const char *failed;
+    const char *said = "registered";
     uint64_t granted = 0;
     int kept = errno;
 
@@ -152,7 +170,10 @@ static void track(void *address, size_t size, off_t offset)
     if (!failed && ioctl(userfault, UFFDIO_REGISTER, &area) != 0) {
         failed = "failed:register";
     }
-    publish(failed ? failed : "registered", address, whole, offset, granted, failed ? errno : 0);
+    if (!failed && from_start && protect(area.range)) {
+        said = "protected";
+    }
+    publish(failed ? failed : said, address, whole, offset, granted, failed ? errno : 0);
     /* This is QEMU, not a wrapper that starts it: what it starts need not be preloaded. */
     unsetenv("LD_PRELOAD");
     pthread_mutex_unlock(&lock);

@@ -1,3 +1,4 @@
+import type { KnownRam } from '../shared/codec/known-ram.ts';
 import { isUnderstudyError } from '../shared/errors.ts';
 import { type Epoch, type SessionId, sessionId } from '../shared/ids.ts';
 import { Mailbox } from '../shared/mailbox.ts';
@@ -21,7 +22,8 @@ import type { PrimaryParts } from './parts.ts';
 import { type AgreedSession, openSession } from './session/open-session.ts';
 import type { Session } from './session/session.ts';
 import { Switchover } from './switchover.ts';
-import { describe, TermHolder, type TermWish } from './term-holder.ts';
+import { TermHolder } from './term-holder.ts';
+import { TermPursuit } from './term-pursuit.ts';
 import { WaitingGuest } from './waiting-guest.ts';
 
 /** Epochs captured and not acknowledged: one is applied while the next is taken. */
@@ -40,22 +42,34 @@ export class PrimaryAgent {
   readonly #output: DoubtedOutput;
   #state: PrimaryState = initialPrimaryState;
   readonly #greeter: Greeter;
+  /** What the guest went on from, until the tracker is asked for the first time. */
+  #base: KnownRam | undefined;
   #session: AgreedSession | undefined;
   /** The guest task under way, if any: it always leaves the guest running. */
   #task: Promise<void> = Promise.resolve();
   readonly #switchover: Switchover;
   readonly #terms: TermHolder;
+  readonly #pursuit: TermPursuit;
   readonly #ended = new AbortController();
   readonly #timer: EpochTimer;
   readonly #voice: AgentVoice;
   #fatal: unknown = new Error('the mailbox closed before the agent finished');
 
   constructor(parts: PrimaryParts) {
-    this.#output = new DoubtedOutput({ ...parts, look: () => this.#lookForHigherTerm() });
+    this.#output = new DoubtedOutput({ ...parts, look: () => this.#pursuit.lookForHigher() });
     this.#parts = { ...parts, output: this.#output };
+    this.#base = parts.base;
     this.#guest = new WaitingGuest(parts.guest, parts.found);
     this.#control = new ControlChannel(parts.transport, parts.guest.name, 'primary');
     this.#terms = new TermHolder({ ...parts, guest: parts.guest.name });
+    this.#pursuit = new TermPursuit({
+      ...{ terms: this.#terms, ended: this.#ended.signal },
+      post: (event) => this.#mailbox.post(event),
+      onProtected: (session, term) => {
+        if (this.#session?.id === session) this.#session.session?.enterTerm(term);
+      },
+      onBug: (error) => this.#crash(error),
+    });
     this.#timer = new EpochTimer({
       ...{ clock: parts.clock, limits: parts.settings.pace },
       look: () => this.#look(),
@@ -70,17 +84,18 @@ export class PrimaryAgent {
       ...{ ...parts, control: this.#control },
       isWanted: () => this.#state.name === 'joining',
       term: () => this.#terms.term,
+      base: () => this.#base,
       onAnswer: (answer) => this.#onAnswer(answer),
       onLater: (error) => {
         this.#voice.warn(error);
-        if (isUnderstudyError(error, 'E_TERM_OLD')) this.#lookForHigherTerm();
+        if (isUnderstudyError(error, 'E_TERM_OLD')) this.#pursuit.lookForHigher();
       },
     });
     this.#switchover = new Switchover({
       clock: parts.clock,
       control: this.#control,
       post: (event) => this.#mailbox.post(event),
-      onHandedOver: () => this.#lookForHigherTerm(),
+      onHandedOver: () => this.#pursuit.lookForHigher(),
     });
   }
 
@@ -155,6 +170,9 @@ export class PrimaryAgent {
     await this.#switchover.run(this.#state, this.#about);
   }
 
+  /** RAM of a guest that was handed over, as `Switchover.ramAsLeft`. */
+  readonly ramAsLeft = () => this.#switchover.ramAsLeft();
+
   get #about(): About | undefined {
     const session = this.#session?.id;
     return session === undefined ? undefined : { session, term: this.#terms.term };
@@ -184,14 +202,14 @@ export class PrimaryAgent {
   async #execute(effect: PrimaryEffect): Promise<PrimaryOutcome | undefined> {
     switch (effect.kind) {
       case 'claim-solo':
-        this.#claim({ mode: 'solo', keepsPause: effect.keepsPause });
+        this.#pursuit.claim({ mode: 'solo', keepsPause: effect.keepsPause });
         return undefined;
       case 'claim-paused':
-        this.#claim({ mode: 'paused' });
+        this.#pursuit.claim({ mode: 'paused' });
         return undefined;
       case 'claim-protected': {
         const { session, epoch: baseEpoch } = effect;
-        this.#claim({ mode: 'protected', session, baseEpoch });
+        this.#pursuit.claim({ mode: 'protected', session, baseEpoch });
         return undefined;
       }
       case 'release-output':
@@ -226,7 +244,8 @@ export class PrimaryAgent {
           await session.checkpoint(number, { staysPaused });
           this.#parts.progress.captured(number);
           // Nothing that may let it run touches a guest that is handed over.
-          if (!staysPaused) await session.room(number);
+          if (staysPaused) this.#switchover.stands(session, await session.known());
+          else await session.room(number);
           this.#mailbox.post({ kind: 'published', session: id, epoch: number });
         });
         return undefined;
@@ -314,10 +333,12 @@ export class PrimaryAgent {
   async #openSession(id: SessionId): Promise<Session> {
     const opening = this.#session!;
     if (opening.session !== undefined) return opening.session;
+    this.#base = undefined;
+    const { secret, base } = opening;
     const session = await openSession(this.#parts, {
       guest: this.#guest,
       about: { session: id, term: this.#terms.term },
-      secret: opening.secret,
+      ...{ secret, base },
       control: this.#control,
       term: () => this.#terms.term,
       isWanted: () => this.#session === opening,
@@ -332,44 +353,12 @@ export class PrimaryAgent {
 
   #onAnswer(answer: Welcomed | Refused): void {
     if (answer.kind === 'welcomed') {
-      const { session, secret, backupAgent } = answer;
-      this.#session = { id: session, secret, session: undefined };
+      const { session: id, secret, base, backupAgent } = answer;
+      this.#session = { id, secret, base, session: undefined };
       this.#voice.repeat();
-      this.#parts.backup.expect(backupAgent, session);
+      this.#parts.backup.expect(backupAgent, id);
     }
     this.#mailbox.post(answer);
-  }
-
-  /** Whoever stood still may have been taken over: it looks before it is told. */
-  async #lookForHigherTerm(): Promise<boolean> {
-    try {
-      const latest = await this.#terms.latestOfOther(this.#ended.signal);
-      if (latest !== null) this.#mailbox.post({ kind: 'superseded', by: describe(latest) });
-      return latest === null;
-    } catch (error) {
-      if (!this.#ended.signal.aborted) this.#crash(error);
-      return false;
-    }
-  }
-
-  /** Pursues a claim until it is decided; the outcome comes as an event. */
-  #claim(wish: TermWish): void {
-    this.#terms.claim(wish, this.#ended.signal).then(
-      (outcome) => {
-        if (!outcome.won) this.#mailbox.post({ kind: 'superseded', by: describe(outcome.latest) });
-        else if (wish.mode !== 'protected') {
-          const mode = outcome.mode === 'paused' ? 'paused' : 'solo';
-          this.#mailbox.post({ kind: 'term-won', mode });
-        } else {
-          const { mode, session } = wish;
-          if (this.#session?.id === session) this.#session.session?.enterTerm(outcome.term);
-          this.#mailbox.post({ kind: 'term-won', mode, session });
-        }
-      },
-      (error: unknown) => {
-        if (!this.#ended.signal.aborted) this.#crash(error);
-      },
-    );
   }
 
   #onMessage({ session: about, message }: Incoming): void {

@@ -1,5 +1,6 @@
 import { type AlarmClock, sleep } from '../shared/clock.ts';
 import { secretBytes } from '../shared/codec/codec-settings.ts';
+import type { KnownRam } from '../shared/codec/known-ram.ts';
 import { isUnderstudyError, UnderstudyError } from '../shared/errors.ts';
 import type { Guest } from '../shared/guest/guest.ts';
 import { type SessionId, sessionId, type Term } from '../shared/ids.ts';
@@ -18,6 +19,8 @@ export interface GreeterParts {
   readonly randomBytes: (count: number) => Uint8Array;
   isWanted(): boolean;
   term(): Term;
+  /** What the guest went on from, if all that it wrote since is known. */
+  base(): KnownRam | undefined;
   onAnswer(answer: Welcomed | Refused): void;
   /** Why it was not settled yet. */
   onLater(error: unknown): void;
@@ -28,6 +31,8 @@ export interface Welcomed {
   readonly session: SessionId;
   readonly secret: Uint8Array;
   readonly backupAgent: string;
+  /** What the backup holds; undefined: digests will say. */
+  readonly base: KnownRam | undefined;
 }
 
 /** For good. */
@@ -48,7 +53,10 @@ const answerTimeoutMs = 1000;
 const absentRetryMs = 250;
 const refusedRetryMs = 2000;
 
-/** Asks for a session, each time with a fresh name and secret. */
+/**
+ * Asks for a session, each time with a fresh name, and with a fresh secret where there is no base:
+ * digests of RAM mean something under one secret only.
+ */
 export class Greeter {
   readonly #parts: GreeterParts;
   #seeking = false;
@@ -81,7 +89,8 @@ export class Greeter {
   async #greet(term: Term): Promise<GreetingAnswer> {
     const { guest, agentId, settings, control, randomBytes, disks } = this.#parts;
     const session = sessionId(hex(randomBytes(8)));
-    const secret = randomBytes(secretBytes);
+    const base = this.#parts.base();
+    const secret = base?.settings.secret ?? randomBytes(secretBytes);
     const { hash, blockBytes, generalCodec, windowBytes } = settings;
     const hello: Hello = {
       kind: 'hello',
@@ -94,6 +103,7 @@ export class Greeter {
       ...{ hash, blockBytes, generalCodec, windowBytes },
       description: guest.description,
       diskBytes: disks?.server.sizes ?? [],
+      base: base?.ramDigest ?? null,
     };
     try {
       const kinds = ['welcome', 'refuse'] as const;
@@ -105,7 +115,8 @@ export class Greeter {
         return judgeRefusal({ kind: 'refuse', ...protocolMismatch(ownProtocols, chosen) });
       }
       control.enter({ session, term }, protocol);
-      return { kind: 'welcomed', session, secret, backupAgent: answer.agent };
+      const { agent: backupAgent, hasBase } = answer;
+      return { kind: 'welcomed', session, secret, backupAgent, base: hasBase ? base : undefined };
     } catch (error) {
       const absent =
         isUnderstudyError(error, 'E_TRANSPORT_NO_RESPONDER') ||

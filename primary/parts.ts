@@ -1,6 +1,7 @@
 import type { TermClaims } from '../shared/arbiter/term-claims.ts';
 import type { AlarmClock } from '../shared/clock.ts';
 import type { BlockBytes, BlockHash, GeneralCodec } from '../shared/codec/codec-settings.ts';
+import type { KnownRam } from '../shared/codec/known-ram.ts';
 import type { UnderstudyError } from '../shared/errors.ts';
 import type { FoundGuest, Guest } from '../shared/guest/guest.ts';
 import type { Epoch, SessionId } from '../shared/ids.ts';
@@ -48,6 +49,11 @@ export interface PrimaryParts {
   readonly guestPid: number;
   /** A `new` or `paused` guest is resumed once it is known that it may run. */
   readonly found: FoundGuest;
+  /**
+   * What the guest went on from when it was taken over by this process, if the tracker knows of
+   * every write since.
+   */
+  readonly base?: KnownRam | undefined;
   /** Ends a new guest that may not run. */
   discardHeldGuest(): Promise<void>;
 }

@@ -6,7 +6,7 @@ import { CodecPolicy } from './pipeline/codec-policy.ts';
 import type { EncoderOptions } from './pipeline/epoch-encoder.ts';
 import type { PageEncoder } from './pipeline/page-encoder.ts';
 import { ThreadEncoder, type ThreadSpace } from './pipeline/thread-encoder.ts';
-import { sessionClosed } from './session/session.ts';
+import { sessionClosed } from './session/session-closed.ts';
 
 /** The encoders of one session after the other, as the configuration says. */
 export class SessionEncoders {

@@ -4,6 +4,7 @@ import { linkAgent } from '../shared/agent/agent-links.ts';
 import type { TermClaims } from '../shared/arbiter/term-claims.ts';
 import { monotonicClock } from '../shared/clock.ts';
 import { secretBytes } from '../shared/codec/codec-settings.ts';
+import type { KnownRam } from '../shared/codec/known-ram.ts';
 import { PageDigester } from '../shared/codec/page-digester.ts';
 import { chunkBytesOf, paceOf, strongestCodecOf } from '../shared/config/derived.ts';
 import { toGuestConfig } from '../shared/config/guest-section.ts';
@@ -34,21 +35,35 @@ import { whoForbidsStart } from './term-holder.ts';
 const backupPatience = 5;
 const backupPatienceMsMax = 10_000;
 
+/** How a primary ended. */
+export interface PrimaryEnd {
+  readonly outcome: PrimaryOutcome;
+  /** What is in the RAM file, where the backup went on from that very RAM. */
+  readonly known?: KnownRam | undefined;
+}
+
+/** What a process that has just taken the guest over goes on with. */
+export interface TakenOver {
+  readonly network?: GuestNetwork | undefined;
+  /** RAM as the guest found it. */
+  readonly base?: KnownRam | undefined;
+}
+
 /**
  * Runs a primary as its configuration says: NATS, the guest (started, or found running), tracker,
- * heartbeats, then the agent. Undoes what it opened, in reverse; the guest runs on. `network` is
- * that of a guest that this process has just taken over: it passes frames all the while.
+ * heartbeats, then the agent. Undoes what it opened, in reverse; the guest runs on. The network of a
+ * guest that this process has taken over passes frames all the while.
  */
 export async function runPrimary(
   config: PrimaryConfig,
   emit: EmitEvent,
   stop: AbortSignal,
   console: AgentConsole,
-  network?: GuestNetwork,
+  takenOver: TakenOver = {},
   disks?: DiskServer,
-): Promise<PrimaryOutcome> {
+): Promise<PrimaryEnd> {
   return await UndoList.around((undo) =>
-    runOpened(config, emit, stop, console, undo, network, disks),
+    runOpened(config, emit, stop, console, undo, takenOver, disks),
   );
 }
 
@@ -58,14 +73,14 @@ async function runOpened(
   stop: AbortSignal,
   console: AgentConsole,
   undo: UndoList,
-  network: GuestNetwork | undefined,
+  { network, base }: TakenOver,
   disks: DiskServer | undefined,
-): Promise<PrimaryOutcome> {
+): Promise<PrimaryEnd> {
   if (network !== undefined) undo.defer(() => network.close());
   const links = await linkAgent(config, emit, stop, undo);
   const { agentId, transport, claims, host, onWarning, progress: cell } = links;
   const opened = await openGuest(toGuestConfig(config.guest), claims, host, emit, stop);
-  if ('by' in opened) return { kind: 'superseded', by: opened.by, planned: false };
+  if ('by' in opened) return { outcome: { kind: 'superseded', by: opened.by, planned: false } };
   const { guest, found } = opened;
   disks?.openToChanges();
   undo.defer(() => guest.detach());
@@ -100,6 +115,7 @@ async function runOpened(
       ...{ server: disks, frameBytes: chunkBytes, bytesPerSecond: config.flow.diskSyncRate },
     },
     found,
+    base: tracker.knowsFromStart === true && found !== 'new' ? base : undefined,
     guestPid: guest.pid,
     settings: settingsOf(config),
     codecs: encoders.codecs,
@@ -142,12 +158,12 @@ async function runOpened(
     );
   }
   const outcome = await agentOfGuest.run(stop);
+  if (outcome.kind !== 'superseded') return { outcome };
   // It was stopped, and is old: what its RAM file holds is all that is still of use.
-  if (outcome.kind === 'superseded') {
-    disks?.refuseChanges();
-    await guest.terminate();
-  }
-  return outcome;
+  disks?.refuseChanges();
+  const known = (await guest.freeze()) ? agentOfGuest.ramAsLeft() : undefined;
+  await guest.terminate();
+  return { outcome, known };
 }
 
 /** The guest reaches the world by QEMU's own network: this agent is not its way there. */

@@ -1,9 +1,11 @@
 import { bounds } from '../shared/bounds.ts';
 import type { AlarmClock } from '../shared/clock.ts';
+import type { KnownRam } from '../shared/codec/known-ram.ts';
 import { isUnderstudyError, UnderstudyError } from '../shared/errors.ts';
 import type { Epoch, SessionId } from '../shared/ids.ts';
 import type { About, ControlChannel } from '../shared/transport/control-channel.ts';
 import type { PrimaryEvent, PrimaryState } from './machine.ts';
+import type { Session } from './session/session.ts';
 
 export interface SwitchoverParts {
   readonly control: ControlChannel;
@@ -21,6 +23,8 @@ export class Switchover {
   readonly #parts: SwitchoverParts;
   #wanted: { resolve(): void; reject(error: UnderstudyError): void } | undefined;
   #callOffDeadline: (() => void) | undefined;
+  /** The last checkpoint, while the guest can't have run since. */
+  #left: { readonly session: Session; readonly ram: KnownRam } | undefined;
 
   constructor(parts: SwitchoverParts) {
     this.#parts = parts;
@@ -64,6 +68,25 @@ export class Switchover {
     });
   }
 
+  /** The last checkpoint was taken, by this session: the guest stands still, with this RAM. */
+  stands(session: Session, ram: KnownRam): void {
+    this.#left = { session, ram };
+  }
+
+  /**
+   * RAM as the backup has gone on from it, if it did: this host holds it, as long as the guest has
+   * not run here. To be asked when nothing can write to it any more.
+   */
+  ramAsLeft(): KnownRam | undefined {
+    try {
+      return this.#left?.session.isUntouched() === true ? this.#left.ram : undefined;
+    } catch (error) {
+      // QEMU has ended meanwhile: what it wrote last can't be known any more.
+      if (!isUnderstudyError(error)) throw error;
+      return undefined;
+    }
+  }
+
   /** Asks the backup to go on from `epoch`. Whatever it answers, a term decides. */
   handOver(about: About, epoch: Epoch): void {
     const { session } = about;
@@ -80,6 +103,8 @@ export class Switchover {
   /** The machine went from one state to another, because of `cause`. */
   moved(from: PrimaryState, to: PrimaryState, cause: string): void {
     if (to.name === 'protected' || to.name === 'handing-over') return;
+    // It runs again by a term of ours, or is synchronised anew.
+    if (to.name !== 'claiming' && to.name !== 'stopped') this.#left = undefined;
     this.#callOffDeadline?.();
     const wanted = this.#wanted;
     this.#wanted = undefined;

@@ -74,6 +74,16 @@ export function updateZero(page: u32): bool {
   return true;
 }
 
+/** Takes over a page by its digest alone, which the backup holds: no block of it is known here. */
+export function adoptDigest(page: u32, digest: u64): void {
+  setDigest(page, digest);
+  const isZero = digest == zeroDigest;
+  if (isZero) memory.copy(rowOf(page), ZERO_ROW, rowBytes);
+  // The row of no page that there is: one that becomes zeros must not seem unchanged.
+  else memory.fill(rowOf(page), 0xa5, rowBytes);
+  setUnknown(page, !isZero);
+}
+
 export function isUnknown(page: u32): bool {
   return load<u8>(flags + page) != 0;
 }

@@ -5,7 +5,7 @@ import { digestImages, initDecode } from './decode';
 import { beginSegment, initEncode } from './encode';
 import { blockShift, blocksPerPage, digestRow, identifyPage, mix, setBlocks } from './identify';
 import {
-  clearPages, initIndex, initZeroPage, pageCount, rootDigest, rowOf, setUnknown, updatePage,
+  adoptDigest, clearPages, initIndex, initZeroPage, pageCount, rootDigest, rowOf, setUnknown, updatePage,
   updateZero, zeroDigest,
 } from './index';
 import { dropKept, initKept, keptCount, setEpoch } from './kept';
@@ -69,6 +69,14 @@ export function adoptZeros(first: u32, end: u32): void {
   for (let page = first; page < end; page++) {
     if (updateZero(page) && keptCount != 0) dropKept(page);
     setUnknown(page, false);
+  }
+}
+
+/** Takes over `count` neighbouring pages by their digests, which the backup holds. */
+export function adoptDigests(first: u32, count: u32, digests: usize): void {
+  for (let i: u32 = 0; i < count; i++) {
+    adoptDigest(first + i, load<u64>(digests + ((i as usize) << 3)));
+    if (keptCount != 0) dropKept(first + i);
   }
 }
 

@@ -95,11 +95,14 @@ export class ReplicaSession {
     return new ReplicaSession(parts, await EpochDecoder.create(parts.settings));
   }
 
-  welcome(agent: string): Welcome {
-    const held = this.#parts.store.holds();
+  /** `base`: the RAM digest that the guest went on from, if that is of use. */
+  welcome(agent: string, base: bigint | null): Welcome {
+    const { store, settings, protocol } = this.#parts;
+    const held = store.holds();
     const holds =
       held === null ? null : { session: held.session, epoch: held.epoch, term: term(held.term) };
-    return { kind: 'welcome', protocol: this.#parts.protocol, agent, holds, regionPages };
+    const hasBase = base !== null && store.isKnownAs(settings, base);
+    return { kind: 'welcome', protocol, agent, holds, regionPages, hasBase };
   }
 
   /** Compares RAM with what was written, for the primary, once `number` is committed. */

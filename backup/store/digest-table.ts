@@ -1,4 +1,5 @@
 import type { CodecSettings } from '../../shared/codec/codec-settings.ts';
+import type { KnownRam } from '../../shared/codec/known-ram.ts';
 import { PageDigester } from '../../shared/codec/page-digester.ts';
 import type { GuestMemory } from '../../shared/memory/guest-memory.ts';
 import { DataRuns } from './data-runs.ts';
@@ -42,6 +43,19 @@ export class DigestTable {
     }
     table.#root = table.#digester.foldRoot(table.#bytes);
     return table;
+  }
+
+  /** Of RAM that was digested page by page elsewhere, under the same settings. */
+  static async ofKnown({ settings, pageDigests }: KnownRam): Promise<DigestTable> {
+    const table = new DigestTable(settings, await PageDigester.create(settings));
+    table.pageDigests.set(pageDigests);
+    table.#root = table.#digester.foldRoot(table.#bytes);
+    return table;
+  }
+
+  /** RAM as it is now; its list of digests is a live view. */
+  get known(): KnownRam {
+    return { settings: this.settings, pageDigests: this.pageDigests, ramDigest: this.#root };
   }
 
   /** The RAM digest. */

@@ -6,6 +6,7 @@ import { RamWriter } from './ram-writer.ts';
 import { nothingStaged, type ReplicaState } from './replica-state.ts';
 import { corrupt, mismatch, ramDamaged } from './store-errors.ts';
 import type { StoreFiles } from './store-files.ts';
+import type { StoreOptions } from './store-options.ts';
 
 export interface Recovered {
   readonly state: ReplicaState;
@@ -19,17 +20,20 @@ export interface Recovered {
  * What an earlier process left, made whole: a sealed journal is written to RAM, again if need
  * be; what was not sealed is dropped. An epoch counts as held only if all of its parts check,
  * RAM by a digest over all of it: state slots take turns, and the older one must not be believed
- * just because the newer one is damaged. Throws `E_REPLICA_MISMATCH`, with nothing changed.
+ * just because the newer one is damaged. Where RAM is known, all of it is older and is dropped.
+ * Throws `E_REPLICA_MISMATCH`, with nothing changed.
  */
 export async function recover(
   files: StoreFiles,
-  memory: WritableMemory,
+  { memory, disks, known }: Pick<StoreOptions, 'memory' | 'disks' | 'known'>,
   empty: ReplicaState,
-  disks: DiskReplica | null,
 ): Promise<Recovered> {
   const { state, problems } = files.found;
   if (state !== null) refuseOther(files.state.path, state, empty);
-  const recovered = await recoverState(files, memory, empty, disks);
+  const recovered =
+    known === undefined
+      ? await recoverState(files, memory, empty, disks ?? null)
+      : { state: empty, table: await DigestTable.ofKnown(known), problem: null };
   // A slot that is damaged must not be taken for one that a kill cut short the next time.
   const isAsFound = recovered.state === state && problems.length === 0;
   if (recovered.state.phase === 'empty' || !isAsFound) files.state.writeBoth(recovered.state);

@@ -88,6 +88,9 @@ export const stateBytes = 512;
 export const sha256Bytes = 32;
 export const nothingStaged: StagedReference = { count: 0, sha256: new Uint8Array(sha256Bytes) };
 
+/** What becomes of a sealed epoch once its journals are in RAM and on the disks. */
+export const writtenOut = { phase: 'whole', staged: nothingStaged, disks: null } as const;
+
 /** What a new store holds: nothing. */
 export const emptyState = (guest: string, pageCount: number): ReplicaState => ({
   guest,
@@ -195,10 +198,6 @@ function getSettings(bytes: Uint8Array, view: DataView): CodecSettings | null | 
   if (!blockBytesChoices.includes(blockBytes)) return undefined;
   const pageCount = view.getUint32(20, true);
   return { pageCount, blockBytes, hash, secret: bytes.slice(136, 136 + secretBytes) };
-}
-
-export function sameSettings(a: CodecSettings, b: CodecSettings): boolean {
-  return a.hash === b.hash && a.blockBytes === b.blockBytes && equal(a.secret, b.secret);
 }
 
 function getDisks(view: DataView): DiskReference | null {

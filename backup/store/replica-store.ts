@@ -1,4 +1,4 @@
-import type { CodecSettings } from '../../shared/codec/codec-settings.ts';
+import { type CodecSettings, sameSettings } from '../../shared/codec/codec-settings.ts';
 import type { UnderstudyError } from '../../shared/errors.ts';
 import { pageBytes } from '../../shared/ids.ts';
 import type { GuestMemory, WritableMemory } from '../../shared/memory/guest-memory.ts';
@@ -13,7 +13,7 @@ import { checkRam, type RamVerdict } from './ram-check.ts';
 import { RamWriter } from './ram-writer.ts';
 import { type Recovered, recover } from './recovery.ts';
 import { ReplicaRecord } from './replica-record.ts';
-import { type Checkpoint, emptyState, nothingStaged, sameSettings } from './replica-state.ts';
+import { type Checkpoint, emptyState, nothingStaged, writtenOut } from './replica-state.ts';
 import {
   digestDiffers,
   incomplete,
@@ -77,15 +77,15 @@ export class ReplicaStore implements DecodeSink, DecodeSource {
 
   /**
    * Opens the folder, finishes what a killed process left, and digests RAM if an epoch is held.
-   * What does not check is reported by `problem`, and then nothing is held.
+   * What does not check is reported by `problem`, and then nothing is held; nor where RAM is `known`.
    * Throws `E_REPLICA_LOCKED`, `E_REPLICA_MISMATCH`, `E_TMPFS_FULL`.
    */
   static async open(options: StoreOptions): Promise<ReplicaStore> {
-    const { folder, guest, memory, stagingBytesMax, disks = null } = options;
+    const { folder, guest, memory, stagingBytesMax } = options;
     const empty = emptyState(guest, memory.pageCount);
     const files = new StoreFiles(folder, empty, stagingBytesMax);
     try {
-      return new ReplicaStore(options, files, await recover(files, memory, empty, disks));
+      return new ReplicaStore(options, files, await recover(files, options, empty));
     } catch (error) {
       files.close();
       throw error;
@@ -124,6 +124,12 @@ export class ReplicaStore implements DecodeSink, DecodeSource {
     });
   }
 
+  /** Whether RAM is known, without reading it, to have this digest under a session's settings. */
+  isKnownAs(settings: CodecSettings, ramDigest: bigint): boolean {
+    if (this.#record.state.phase === 'redo' || this.#table === null) return false;
+    return this.#table.root === ramDigest && sameSettings(this.#table.settings, settings);
+  }
+
   /** Digest of each page of RAM, page 0 first: a live view under the prepared session. */
   pageDigests(): BigUint64Array {
     return this.#prepared().pageDigests;
@@ -137,8 +143,7 @@ export class ReplicaStore implements DecodeSink, DecodeSource {
     this.#record.refuseIfTaken();
     this.#calls.check('begin');
     if (this.#incoming !== null) throw new Error('begin: an epoch is already being received');
-    if (this.#record.state.phase === 'redo')
-      throw new Error('begin: an epoch is still to be written');
+    if (this.#record.state.phase === 'redo') throw new Error('begin: the last one is not written');
     const table = this.#prepared();
     const held = this.holds();
     const incoming = new IncomingEpoch(start, held);
@@ -235,9 +240,8 @@ export class ReplicaStore implements DecodeSink, DecodeSource {
    */
   async fullRamDigest(): Promise<bigint> {
     const settings = this.#record.state.settings ?? this.#prepared().settings;
-    return this.#calls.run('fullRamDigest', async () => {
-      return (await DigestTable.ofRam(settings, this.#memory)).root;
-    });
+    const digest = () => DigestTable.ofRam(settings, this.#memory);
+    return (await this.#calls.run('fullRamDigest', digest)).root;
   }
 
   /** Gives up what is held: RAM is of no use but as a base to compare digests with. */
@@ -259,7 +263,7 @@ export class ReplicaStore implements DecodeSink, DecodeSource {
       await this.#finishSealed();
       const takeover = this.#files.takeover(this.#record.state);
       this.#record.lend();
-      return takeover;
+      return { ...takeover, known: this.#prepared().known };
     });
   }
 
@@ -279,8 +283,8 @@ export class ReplicaStore implements DecodeSink, DecodeSource {
       const table = await DigestTable.ofRam(settings!, this.#memory);
       this.#table = table;
       this.#writer = new RamWriter(this.#memory, this.#files.staging);
-      if (!mayHaveRun && table.root === checkpoint!.ramDigest)
-        this.#record.set({ ...this.#record.state, phase: 'whole' });
+      const isWhole = !mayHaveRun && table.root === checkpoint!.ramDigest;
+      if (isWhole) this.#record.set({ ...this.#record.state, phase: 'whole' });
       else this.#record.lowerTo('empty');
       return this.holds();
     });
@@ -347,12 +351,7 @@ export class ReplicaStore implements DecodeSink, DecodeSource {
     }
     const found = this.#table.root;
     if (found === checkpoint!.ramDigest) {
-      this.#record.set({
-        ...this.#record.state,
-        phase: 'whole',
-        staged: nothingStaged,
-        disks: null,
-      });
+      this.#record.set({ ...this.#record.state, ...writtenOut });
     } else {
       this.#record.lowerTo('empty');
     }

@@ -39,7 +39,7 @@ export class StoreFiles {
   }
 
   /** The epoch that `state` names, for a takeover. Throws `E_REPLICA_CORRUPT`. */
-  takeover({ checkpoint, settings, device, baseline }: ReplicaState): Takeover {
+  takeover({ checkpoint, settings, device, baseline }: ReplicaState): Omit<Takeover, 'known'> {
     return {
       ...checkpoint!,
       settings: settings!,

@@ -8,6 +8,11 @@ export interface DirtyTracker {
   /** False: `collect` is exact only while the guest is paused and must not be called live. */
   readonly collectsLive?: boolean;
   /**
+   * True: it knows every write since the guest's process began. The first `collect` may come
+   * without `arm` then, and reports all of them.
+   */
+  readonly knowsFromStart?: boolean;
+  /**
    * Starts to record. Writes before the call may be reported or not, writes after it are.
    * May take hundreds of milliseconds; the guest may run.
    */

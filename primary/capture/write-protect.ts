@@ -14,6 +14,7 @@ import type { DirtyTracker } from './tracker.ts';
 export class WriteProtectTracker implements DirtyTracker {
   readonly kind = 'write-protect';
   readonly collectsLive = true;
+  readonly knowsFromStart: boolean;
   readonly #fd: number;
   readonly #mappings: readonly MappedRange[];
   /** struct pm_scan_arg, and behind it the regions that the kernel fills. */
@@ -23,7 +24,7 @@ export class WriteProtectTracker implements DirtyTracker {
 
   /** Throws `E_TRACKER_UNAVAILABLE` with the reason. */
   static open(guest: TrackedGuest): WriteProtectTracker {
-    checkShim(guest);
+    const { knowsFromStart } = checkShim(guest);
     const mappings = ramMappings(guest, 'write-protect');
     let fd: number;
     try {
@@ -32,7 +33,7 @@ export class WriteProtectTracker implements DirtyTracker {
       const reason = `/proc/${guest.pid}/pagemap can't be opened: ${systemCode(cause)}`;
       throw unavailable('write-protect', reason, 'Run the agent as root.', cause);
     }
-    const tracker = new WriteProtectTracker(fd, mappings);
+    const tracker = new WriteProtectTracker(fd, mappings, knowsFromStart);
     try {
       tracker.#tryOnePage();
       return tracker;
@@ -42,7 +43,8 @@ export class WriteProtectTracker implements DirtyTracker {
     }
   }
 
-  private constructor(fd: number, mappings: readonly MappedRange[]) {
+  private constructor(fd: number, mappings: readonly MappedRange[], knowsFromStart: boolean) {
+    this.knowsFromStart = knowsFromStart;
     this.#fd = fd;
     this.#mappings = mappings;
     this.#buffer = mapAnonymous(regionsAt + regionCountMax * regionBytes);
@@ -134,7 +136,7 @@ const regionsAt = 128;
 const shimHint = 'Build the shim (npm run build) and start the guest anew with this agent.';
 
 /** The shim's own words, where it failed, are a better reason than the kernel's refusal. */
-function checkShim(guest: TrackedGuest): void {
+function checkShim(guest: TrackedGuest): { readonly knowsFromStart: boolean } {
   let status: string;
   try {
     status = readFileSync(guest.shimStatusPath, 'utf8');
@@ -146,19 +148,23 @@ function checkShim(guest: TrackedGuest): void {
   if (last === undefined) {
     throw unavailable('write-protect', 'the memory shim saw no mapping of RAM', shimHint);
   }
-  if (last.outcome === 'registered') return;
+  // The only mapping, and protected before QEMU had it: no write to RAM went unnoted.
+  if (last.outcome === 'protected') return { knowsFromStart: last.mappings === 1 };
+  if (last.outcome === 'registered') return { knowsFromStart: false };
   const reason = `the memory shim could not register RAM (${last.outcome}, errno ${last.errno})`;
   const hint = 'It needs Linux 6.7 or newer with CONFIG_USERFAULTFD, and root for QEMU.';
   throw unavailable('write-protect', reason, hint);
 }
 
-/** The last line of what native/memory-shim.c writes. */
+/** The last line of what native/memory-shim.c writes, and how many mappings there were. */
 export function parseShimStatus(
   text: string,
-): { readonly outcome: string; readonly errno: number } | undefined {
-  const line = text.trim().split('\n').at(-1) ?? '';
-  const match = /^(registered|failed:[a-z]+) address=.* errno=(\d+)$/.exec(line);
-  return match === null ? undefined : { outcome: match[1]!, errno: Number(match[2]) };
+): { readonly outcome: string; readonly errno: number; readonly mappings: number } | undefined {
+  const lines = text.trim().split('\n');
+  const line = lines.at(-1) ?? '';
+  const match = /^(registered|protected|failed:[a-z]+) address=.* errno=(\d+)$/.exec(line);
+  if (match === null) return undefined;
+  return { outcome: match[1]!, errno: Number(match[2]), mappings: lines.length };
 }
 
 function kernelRefused(cause: unknown): unknown {

@@ -31,6 +31,7 @@ export type ToEncoder =
 
 export type EncoderQuestion =
   | { readonly kind: 'adopt'; readonly count: number }
+  | { readonly kind: 'adopt-digests'; readonly digests: BigUint64Array }
   | { readonly kind: 'differing'; readonly count: number }
   | { readonly kind: 'finish' }
   /** Everything before it is done. */

@@ -44,6 +44,10 @@ function take(message: ToEncoder): void {
       encoder.adopt(message.count);
       answer({});
       return;
+    case 'adopt-digests':
+      encoder.adoptDigests(message.digests);
+      answer({});
+      return;
     case 'adopt-zeros':
       encoder.adoptZeros(message.first, message.end);
       return;

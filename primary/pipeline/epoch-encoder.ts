@@ -4,7 +4,6 @@ import {
   chunkPagesMax,
   chunkSourcesMax,
 } from '../../shared/codec/chunk.ts';
-import type { CodecSettings, GeneralCodec } from '../../shared/codec/codec-settings.ts';
 import {
   type KernelBuild,
   type KernelSpace,
@@ -25,30 +24,13 @@ import {
   planEncoder,
   scratchPages,
 } from './encoder-memory.ts';
+import type { EncoderOptions } from './encoder-options.ts';
 import type { EpochSummary } from './page-encoder.ts';
 import { ShardMap } from './shard-map.ts';
 import { warmUp, warmUpOptions } from './warm-up.ts';
 
 export type { EncodeStats, MethodStats } from './encode-stats.ts';
-
-export interface EncoderOptions extends CodecSettings {
-  readonly generalCodec: GeneralCodec;
-  /** All of each captured page is sent, whatever of it changed: what Remus and LLM do. */
-  readonly wholePages?: boolean;
-  /** Zero blocks and references to equal blocks. */
-  readonly sharing: boolean;
-  readonly compression: boolean;
-  /** Differences from kept pages; needs `compression` and `keptBytes`. */
-  readonly delta: boolean;
-  /** Pages captured at once. */
-  readonly captureBytes: number;
-  /** Copies of hot pages, for `delta` and `sharing` with content from before the epoch. */
-  readonly keptBytes: number;
-  /** Largest payload: 16 KiB to 8 MiB. */
-  readonly chunkBytes: number;
-  /** What the link carries: the faster it is, the less is worth compressing. */
-  readonly linkBytesPerSecond?: number;
-}
+export type { EncoderOptions } from './encoder-options.ts';
 
 /** Which pages an encoder is for: those of one shard. */
 export interface ShardPlace {
@@ -189,6 +171,22 @@ export class EpochEncoder {
   /** The backup holds zeros in the pages of `first` to `end - 1`, and so does the guest. */
   adoptZeros(first: number, end: number): void {
     this.#eachRun(first, end, (from, to) => this.#kernels.run.adoptZeros(from, to));
+  }
+
+  /**
+   * The backup holds RAM with these page digests, and so did the guest. No block of it is known
+   * here: all of a page that is not zeros is sent when it is captured first. The slots are lost.
+   */
+  adoptDigests(digests: BigUint64Array): void {
+    const bytes = new Uint8Array(digests.buffer, digests.byteOffset, digests.byteLength);
+    const atOnce = Math.floor(this.captureBuffer.length / 8);
+    this.#eachRun(0, this.#pageCount, (from, end) => {
+      for (let first = from; first < end; first += atOnce) {
+        const count = Math.min(atOnce, end - first);
+        this.captureBuffer.set(bytes.subarray(first * 8, (first + count) * 8));
+        this.#kernels.run.adoptDigests(first, count, this.#at.capture);
+      }
+    });
   }
 
   /** The pages in slots 0 to `count - 1` that are not what they were when captured last. */

@@ -33,6 +33,11 @@ export class LocalEncoder implements PageEncoder {
     this.#it.adoptZeros(first, end);
   }
 
+  async adoptDigests(digests: BigUint64Array): Promise<void> {
+    this.#checkOpen();
+    this.#it.adoptDigests(digests);
+  }
+
   async differing(counts: Uint32Array): Promise<readonly number[]> {
     this.#checkOpen();
     return this.#it.differing(counts[0]!);

@@ -22,6 +22,11 @@ export interface PageEncoder extends CaptureBuffer {
   adopt(counts: Uint32Array): Promise<void>;
   /** The backup holds zeros in pages `first` to `end - 1`, and so does the guest. */
   adoptZeros(first: number, end: number): void;
+  /**
+   * The backup holds RAM with these page digests, page 0 first, and so did the guest: all of a page
+   * that is not zeros is sent when it is captured first. The slots must be empty.
+   */
+  adoptDigests(digests: BigUint64Array): Promise<void>;
   /** The pages in the slots that are not what they were when they were captured last. */
   differing(counts: Uint32Array): Promise<readonly number[]>;
   /** Page digests, 8 bytes each, of the pages as captured last. */

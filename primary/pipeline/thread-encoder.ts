@@ -141,6 +141,14 @@ export class ThreadEncoder implements PageEncoder {
     this.#post({ kind: 'adopt-zeros', first, end });
   }
 
+  async adoptDigests(digests: BigUint64Array): Promise<void> {
+    this.#digests.fill(undefined);
+    // One copy, which all threads see.
+    const shared = new BigUint64Array(new SharedArrayBuffer(digests.byteLength));
+    shared.set(digests);
+    await this.#ask(this.#threads, () => ({ kind: 'adopt-digests', digests: shared }));
+  }
+
   async differing(counts: Uint32Array): Promise<readonly number[]> {
     const answers = await this.#askWith(counts, (count) => ({ kind: 'differing', count }));
     return answers.flatMap(({ pages }) => pages!);

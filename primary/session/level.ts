@@ -19,11 +19,26 @@ export interface PeerDigests {
 }
 
 /**
- * Fills the encoder's hash index from the guest's RAM as it is read now, slice by slice, holes
- * skipped. The guest may run: a page written since the tracker was armed is captured again. `slots`
- * must be empty, and is again afterwards.
- * Yields to the event loop between slices; throws what `signal` was aborted with.
+ * The pages in which the backup differs from RAM as it is read now. The encoder's hash index is
+ * filled from it, and knows which pages those are. The guest may run: a page written since the
+ * tracker was armed is captured again. `slots` must be empty, and is again afterwards. Throws what
+ * `signal` was aborted with.
  */
+export async function compareRam(
+  memory: GuestMemory,
+  slots: CaptureSlots,
+  encoder: PageEncoder,
+  peer: PeerDigests,
+  clock: AlarmClock,
+  signal: AbortSignal,
+): Promise<PageSet> {
+  await indexMemory(memory, slots, encoder, clock, signal);
+  const differing = await findDifferingPages(memory.pageCount, encoder, peer);
+  encoder.forget(differing);
+  return differing;
+}
+
+/** Slice by slice, holes skipped; yields to the event loop between slices. */
 export async function indexMemory(
   memory: GuestMemory,
   slots: CaptureSlots,
@@ -48,11 +63,8 @@ export async function indexMemory(
   await adopt();
 }
 
-/**
- * The pages in which the backup differs from the index: regions are compared first, then the
- * pages of those regions that differ.
- */
-export async function findDifferingPages(
+/** Regions are compared first, then the pages of those regions that differ. */
+async function findDifferingPages(
   pageCount: number,
   encoder: PageEncoder,
   peer: PeerDigests,

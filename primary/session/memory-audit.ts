@@ -118,6 +118,15 @@ export class MemoryAudit {
   }
 }
 
+/** What a pass over the RAM has found, as an event. */
+export function verdictOf(result: AuditResult, nowMs: number) {
+  const { epoch, pages, startedAtMs, firstDifferingPage } = result;
+  const verifyMs = nowMs - startedAtMs;
+  const ok = firstDifferingPage === null;
+  const about = { kind: 'verify', epoch, side: 'primary' } as const;
+  return { ...about, pages, verifyMs, ok, firstDifferingPage };
+}
+
 /** 32 MiB: a few milliseconds between two checkpoints. */
 const slicePages = 8192;
 /** So many are compared at once, from however many runs of allocated pages. */

@@ -1,3 +1,4 @@
+import type { KnownRam } from '../../shared/codec/known-ram.ts';
 import type { UnderstudyError } from '../../shared/errors.ts';
 import type { Guest } from '../../shared/guest/guest.ts';
 import type { SessionId, Term } from '../../shared/ids.ts';
@@ -9,12 +10,15 @@ import { guestHash, sessionBits } from '../../shared/wire/frame.ts';
 import { openDisks } from '../disk/session-disks.ts';
 import type { EpochTaken } from '../epoch-timer.ts';
 import type { PrimaryParts } from '../parts.ts';
-import { Session, sessionClosed } from './session.ts';
+import { Session } from './session.ts';
+import { sessionClosed } from './session-closed.ts';
 
 /** What a backup has agreed to. */
 export interface AgreedSession {
   readonly id: SessionId;
   readonly secret: Uint8Array;
+  /** RAM that the backup holds, as it said. */
+  readonly base: KnownRam | undefined;
   /** Undefined until its first task. */
   readonly session: Session | undefined;
 }
@@ -23,6 +27,7 @@ export interface OpenSessionOptions {
   readonly guest: Guest;
   readonly about: About;
   readonly secret: Uint8Array;
+  readonly base: KnownRam | undefined;
   readonly control: ControlChannel;
   /** The term may have changed while the kernels were made ready. */
   readonly term: () => Term;
@@ -41,12 +46,12 @@ export async function openSession(
   options: OpenSessionOptions,
 ): Promise<Session> {
   const { tracker, transport, clock, emit, settings, output } = parts;
-  const { guest, about, control } = options;
+  const { guest, about, secret, base, control } = options;
   const onFailed = (error: UnderstudyError): void => {
     options.onWarning(error);
     options.onBroken(error);
   };
-  const encoder = await parts.openEncoder(options.secret, onFailed);
+  const encoder = await parts.openEncoder(secret, onFailed);
   // Closed meanwhile: it must not come back to life, or the agent would wait for its end.
   if (!options.isWanted()) {
     const why = sessionClosed('it ended while it was being opened');
@@ -69,11 +74,13 @@ export async function openSession(
     },
   });
   const { baselineEveryEpochs, verifyEveryEpochs, liveRounds } = settings;
-  const disks = openDisks(parts.disks, sender, settings, options.secret);
+  const disks = openDisks(parts.disks, sender, settings, secret);
+  const { hash, blockBytes } = settings;
+  const codec = { pageCount: guest.memory.pageCount, blockBytes, hash, secret };
   return new Session({
     ...{ about, guest, tracker, encoder, sender, control, clock, emit, output },
     codecs: parts.codecs,
-    ...{ disks, baselineEveryEpochs, verifyEveryEpochs, liveRounds },
+    ...{ codec, base, disks, baselineEveryEpochs, verifyEveryEpochs, liveRounds },
     brakeAfterMs: settings.pace.intervalMs,
     onBarrier: () => options.onBarrier(),
     onPaused: (taken) => options.onPaused(taken),

@@ -1,62 +1,25 @@
-import type { AlarmClock } from '../../shared/clock.ts';
-import { UnderstudyError } from '../../shared/errors.ts';
-import type { DirectIoMark, Guest } from '../../shared/guest/guest.ts';
+import type { KnownRam } from '../../shared/codec/known-ram.ts';
+import { asDigests } from '../../shared/codec/region-digest.ts';
+import type { DirectIoMark } from '../../shared/guest/guest.ts';
 import { type Epoch, epoch, type Term } from '../../shared/ids.ts';
-import type { EmitEvent } from '../../shared/observe/events.ts';
 import { SpanList } from '../../shared/observe/spans.ts';
-import type { About, ControlChannel } from '../../shared/transport/control-channel.ts';
-import type { StreamSender } from '../../shared/transport/stream-sender.ts';
 import type { DiskDigestsRequest } from '../../shared/wire/disk-digest-body.ts';
 import { CaptureSlots } from '../capture/capture-slots.ts';
 import { addPause, type Checkpoint, takeCheckpoint } from '../capture/checkpoint.ts';
 import { GuestBrake } from '../capture/guest-brake.ts';
 import { type LiveResult, LiveRounds } from '../capture/live-rounds.ts';
-import type { DirtyTracker } from '../capture/tracker.ts';
 import { WrittenPages } from '../capture/written-pages.ts';
 import { type DiskLevelParts, levelDisks } from '../disk/disk-level.ts';
-import type { SessionDisks } from '../disk/session-disks.ts';
 import { brakeShare } from '../epoch-pace.ts';
-import type { EpochTaken } from '../epoch-timer.ts';
-import type { GuestOutput } from '../parts.ts';
-import type { CodecPolicy } from '../pipeline/codec-policy.ts';
-import type { PageEncoder } from '../pipeline/page-encoder.ts';
 import { DigestQuestions } from './digest-questions.ts';
 import { EpochCodecs } from './epoch-codecs.ts';
 import { EpochPublisher } from './epoch-publisher.ts';
-import { breathe, findDifferingPages, indexMemory } from './level.ts';
-import { MemoryAudit } from './memory-audit.ts';
+import { breathe, compareRam } from './level.ts';
+import { MemoryAudit, verdictOf } from './memory-audit.ts';
 import { ReplicaCheck, type ReplicaVerdict } from './replica-check.ts';
 import { ReplicaComparison } from './replica-comparison.ts';
-
-export interface SessionParts {
-  readonly about: About;
-  readonly guest: Guest;
-  readonly tracker: DirtyTracker;
-  readonly encoder: PageEncoder;
-  readonly sender: StreamSender;
-  readonly control: ControlChannel;
-  readonly output: Pick<GuestOutput, 'hold' | 'barrier'>;
-  /** Where the general codec follows from what the link and the cores have to spare. */
-  readonly codecs?: CodecPolicy | undefined;
-  /** Where the guest has replicated disks. */
-  readonly disks?: SessionDisks | undefined;
-  readonly clock: AlarmClock;
-  readonly emit: EmitEvent;
-  /** A new baseline every so many epochs; 0: only at the start and after a reboot. */
-  readonly baselineEveryEpochs: number;
-  /** The guest's real RAM is compared with the index every so many epochs; 0: never. */
-  readonly verifyEveryEpochs: number;
-  /** Live rounds of each epoch; null: as many as pay. */
-  readonly liveRounds: number | null;
-  /** Publishing that takes longer than this slows the guest where it writes much meanwhile. */
-  readonly brakeAfterMs: number;
-  /** The guest stands still at a checkpoint's barrier: all that it has said belongs to it. */
-  onBarrier(): void;
-  /** The guest runs on after a checkpoint. */
-  onPaused(taken: EpochTaken): void;
-  /** The session can't go on, although nothing that was called has failed. */
-  onFailed(error: UnderstudyError): void;
-}
+import { sessionClosed } from './session-closed.ts';
+import type { SessionParts } from './session-parts.ts';
 
 /** Live rounds of a synchronisation end when so few pages are left, or after so many rounds. */
 const finalRoundPagesMax = 4096;
@@ -87,6 +50,8 @@ export class Session {
   readonly #spans: SpanList;
   readonly #codecs: EpochCodecs | undefined;
   #baselineDue = true;
+  /** As of the last epoch. */
+  #ramDigest = 0n;
 
   constructor(parts: SessionParts) {
     this.#parts = parts;
@@ -122,32 +87,22 @@ export class Session {
   }
 
   /**
-   * Brings the backup level: both sides' digests are compared while the guest runs, what differs
-   * is sent in live rounds, and the first checkpoint closes the epoch. Returns once it is sent.
+   * Brings the backup level: what differs is found while the guest runs and sent in live rounds,
+   * and the first checkpoint closes the epoch. Returns once it is sent.
    */
   async synchronise(): Promise<Epoch> {
-    const { guest, encoder, clock, emit, about } = this.#parts;
+    const { base, clock, emit, about } = this.#parts;
     const written = this.#written;
     const startedAtMs = clock.nowMs();
     const first = epoch(1);
     // First of all: it takes longest, and what the guest changes meanwhile is under way already.
     const disks = this.#levelParts();
     if (disks !== undefined) await levelDisks(disks);
-    written.arm();
-    // Arming may have met pages in the middle of direct I/O. From this pause on it is exact.
-    await this.#collectPaused();
-    await indexMemory(guest.memory, this.#slots, encoder, clock, this.#closed.signal);
-    const pageCount = guest.memory.pageCount;
-    const differing = await findDifferingPages(
-      pageCount,
-      encoder,
-      this.#questions.peerDigests(pageCount),
-    );
-    encoder.forget(differing);
-    written.toCapture.addAll(differing);
+    await (base === undefined ? this.#compare() : this.#goOnFrom(base));
     const pages = written.toCapture.size;
     const { session } = about;
-    emit({ kind: 'sync', phase: 'started', session, pages, bytes: 0, syncMs: 0 });
+    const found = { session, pages, by: base === undefined ? 'digests' : 'handover' } as const;
+    emit({ kind: 'sync', phase: 'started', ...found, bytes: 0, syncMs: 0 });
 
     await this.#publisher.begin(first, 'sync', epoch(0), this.#codecs?.begin(clock.nowMs()));
     for (let round = 0; round < liveRoundsMax; round++) {
@@ -161,8 +116,28 @@ export class Session {
     this.#parts.output.hold();
     const wireBytes = await this.#closeEpoch(first);
     const syncMs = clock.nowMs() - startedAtMs;
-    emit({ kind: 'sync', phase: 'done', session, pages, bytes: wireBytes, syncMs });
+    emit({ kind: 'sync', phase: 'done', ...found, bytes: wireBytes, syncMs });
     return first;
+  }
+
+  /** Finds what differs by digests of both sides' RAM. */
+  async #compare(): Promise<void> {
+    const { guest, encoder, clock } = this.#parts;
+    const { memory } = guest;
+    this.#written.arm();
+    // Arming may have met pages in the middle of direct I/O. From this pause on it is exact.
+    await this.#collectPaused();
+    const peer = this.#questions.peerDigests(memory.pageCount);
+    const { signal } = this.#closed;
+    const differing = await compareRam(memory, this.#slots, encoder, peer, clock, signal);
+    this.#written.toCapture.addAll(differing);
+  }
+
+  /** What differs is what was written since: nothing is read, on either side. */
+  async #goOnFrom({ pageDigests }: KnownRam): Promise<void> {
+    await this.#parts.encoder.adoptDigests(pageDigests);
+    await this.#scanLiveFrom();
+    this.#written.scanLive();
   }
 
   /**
@@ -170,8 +145,10 @@ export class Session {
    * `staysPaused`: the guest is to go on elsewhere, or here when that fails.
    */
   async checkpoint(number: Epoch, options: { readonly staysPaused?: boolean } = {}): Promise<void> {
-    const { verifyEveryEpochs, clock } = this.#parts;
-    const verifies = verifyEveryEpochs > 0 && number % verifyEveryEpochs === 0;
+    const { verifyEveryEpochs, base, clock } = this.#parts;
+    // Nobody has read the RAM of a session that went on from a base: now it does no harm.
+    const isDue = verifyEveryEpochs > 0 && number % verifyEveryEpochs === 0;
+    const verifies = isDue || (base !== undefined && number === 2);
     this.#check.begin(number, verifies);
     const choice = this.#codecs?.begin(clock.nowMs());
     await this.#publisher.begin(number, 'delta', epoch(number - 1), choice);
@@ -209,6 +186,19 @@ export class Session {
     this.#written.scanLive();
     this.#spans.end('look', startedAtMs);
     return this.#written.toCapture.size;
+  }
+
+  /** RAM of the last checkpoint. */
+  async known(): Promise<KnownRam> {
+    const { encoder, codec } = this.#parts;
+    const pageDigests = asDigests((await encoder.pageDigests(0, codec.pageCount)).slice());
+    return { settings: codec, pageDigests, ramDigest: this.#ramDigest };
+  }
+
+  /** False where the guest's RAM was written to since the last checkpoint. */
+  isUntouched(): boolean {
+    this.#written.scanPaused();
+    return this.#written.toCapture.size === 0;
   }
 
   /** Compares the backup's RAM and disks with the guest's, beside it. */
@@ -299,6 +289,7 @@ export class Session {
     await this.#publisher.commit(({ stats, ramDigest, wireBytes, encodeMs }) => {
       epochBytes = wireBytes;
       this.#codecs?.sent(number, wireBytes, stats, clock.nowMs());
+      this.#ramDigest = ramDigest;
       emit({
         kind: 'epoch',
         epoch: number,
@@ -379,18 +370,8 @@ export class Session {
     const done = await this.#audit.slice();
     this.#spans.end('audit', startedAtMs);
     if (done === undefined) return;
-    const verifyMs = clock.nowMs() - done.startedAtMs;
-    const { pages, firstDifferingPage } = done;
-    const ok = firstDifferingPage === null;
-    const about = { epoch: done.epoch, side: 'primary' as const };
-    emit({ kind: 'verify', ...about, pages, verifyMs, ok, firstDifferingPage });
-    if (!ok) throw this.#audit.failure(done);
+    const verdict = verdictOf(done, clock.nowMs());
+    emit(verdict);
+    if (!verdict.ok) throw this.#audit.failure(done);
   }
-}
-
-/** `E_SESSION_CLOSED`: what everything throws that is asked of a session that is over. */
-export function sessionClosed(cause: string): UnderstudyError {
-  return new UnderstudyError('E_SESSION_CLOSED', `the session is closed: ${cause}`, {
-    hint: 'The next session brings the backup level; nothing has to be done.',
-  });
 }

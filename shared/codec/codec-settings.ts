@@ -14,3 +14,8 @@ export type GeneralCodec = 'lz4' | 'gzip' | 'none';
 
 export const blockBytesChoices: readonly BlockBytes[] = [64, 128, 256];
 export const secretBytes = 192;
+
+export function sameSettings(a: CodecSettings, b: CodecSettings): boolean {
+  const sizes = a.pageCount === b.pageCount && a.blockBytes === b.blockBytes;
+  return sizes && a.hash === b.hash && a.secret.every((byte, i) => byte === b.secret[i]);
+}

@@ -79,6 +79,7 @@ export interface KernelExports {
   readonly sourceCount: WebAssembly.Global;
   adoptRange(first: number, count: number, images: number): void;
   adoptZeros(first: number, end: number): void;
+  adoptDigests(first: number, count: number, digests: number): void;
   forgetPages(pages: number, count: number): void;
   ramDigest(): bigint;
   zeroPageDigest(): bigint;

@@ -25,6 +25,8 @@ export type AgentEvent =
       kind: 'sync';
       phase: 'started' | 'done';
       session: SessionId;
+      /** How it was found out what differs; `handover`: both sides knew that they held the same. */
+      by: 'digests' | 'handover';
       pages: number;
       bytes: number;
       syncMs: number;

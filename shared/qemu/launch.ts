@@ -11,6 +11,8 @@ export interface LaunchOptions {
   readonly config: GuestConfig;
   readonly paths: GuestPaths;
   readonly args: readonly string[];
+  /** The memory shim lets no write to RAM go unnoted, from the first on. */
+  readonly notesWrites: boolean;
   /** Until QMP answers; a large guest on a slow disk takes longest. */
   readonly timeoutMs?: number;
   /** Called as soon as the process exists: whoever comes next can find it. */
@@ -29,13 +31,18 @@ export interface LaunchedQemu {
  * error the process is gone.
  */
 export async function launchQemu(options: LaunchOptions): Promise<LaunchedQemu> {
-  const { config, paths, timeoutMs = launchTimeoutMs } = options;
+  const { config, paths, notesWrites, timeoutMs = launchTimeoutMs } = options;
   prepareFolder(paths);
   const log = openSync(paths.log, 'a', 0o600);
   const logStart = fstatSync(log).size;
   let child: ChildProcess;
   try {
-    child = await spawnDetached(config.qemu ?? defaultQemu, options.args, log, shimEnv(paths));
+    child = await spawnDetached(
+      config.qemu ?? defaultQemu,
+      options.args,
+      log,
+      shimEnv(paths, notesWrites),
+    );
   } finally {
     closeSync(log);
   }
@@ -73,7 +80,7 @@ function prepareFolder(paths: GuestPaths): void {
 }
 
 /** Without the shim QEMU runs as well; the agent then uses another way to find written pages. */
-function shimEnv(paths: GuestPaths): NodeJS.ProcessEnv {
+function shimEnv(paths: GuestPaths, notesWrites: boolean): NodeJS.ProcessEnv {
   if (!existsSync(shimPath)) return process.env;
   const preload = [shimPath, process.env.LD_PRELOAD].filter(Boolean).join(':');
   return {
@@ -81,6 +88,7 @@ function shimEnv(paths: GuestPaths): NodeJS.ProcessEnv {
     LD_PRELOAD: preload,
     UNDERSTUDY_RAM_FILE: paths.ram,
     UNDERSTUDY_SHIM_STATUS: paths.shimStatus,
+    ...(notesWrites ? { UNDERSTUDY_SHIM_FROM_START: '1' } : {}),
   };
 }
 

@@ -1,4 +1,5 @@
 import { readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { systemCode, UnderstudyError } from '../errors.ts';
 import type { GuestDescription } from '../guest/guest.ts';
 
@@ -57,6 +58,37 @@ export function isRunning(identity: ProcessIdentity): boolean {
 export function bootId(): string {
   knownBootId ??= readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim();
   return knownBootId;
+}
+
+/**
+ * Stops every thread of a process that is to run no more. True once none of them can do anything;
+ * false where the process has ended, or a thread is stuck in the kernel for too long.
+ */
+export async function freeze(identity: ProcessIdentity): Promise<boolean> {
+  if (!isRunning(identity)) return false;
+  process.kill(identity.pid, 'SIGSTOP');
+  const deadline = performance.now() + freezeTimeoutMs;
+  while (!threadsOf(identity.pid).every((state) => state === 'T')) {
+    if (performance.now() > deadline || !isRunning(identity)) return false;
+    await sleep(1);
+  }
+  return isRunning(identity);
+}
+
+const freezeTimeoutMs = 1000;
+
+/** The state of each thread, as field 3 of its stat has it. */
+function threadsOf(pid: number): string[] {
+  try {
+    const folder = `/proc/${pid}/task`;
+    return readdirSync(folder).map((id) => {
+      const stat = readFileSync(`${folder}/${id}/stat`, 'utf8');
+      return stat.charAt(stat.lastIndexOf(')') + 2);
+    });
+  } catch {
+    // One that ended while it was looked at: all are looked at again.
+    return ['?'];
+  }
 }
 
 let knownBootId: string | undefined;

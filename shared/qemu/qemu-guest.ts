@@ -16,7 +16,7 @@ import { DirectIoCounter } from './direct-io.ts';
 import type { GuestConfig } from './guest-options.ts';
 import { HoldMark } from './hold-mark.ts';
 import { checkDeviceState } from './migration-stream.ts';
-import type { ProcessIdentity } from './process-record.ts';
+import { freeze, type ProcessIdentity } from './process-record.ts';
 import { checkProtectable } from './protectable.ts';
 import { adoptInstance, type QemuInstance, startInstance } from './qemu-instance.ts';
 import type { QmpEvent } from './qmp.ts';
@@ -188,6 +188,11 @@ export class QemuGuest implements Guest {
     this.#mark.close();
     this.memory.close();
     this.#instance.lock.release();
+  }
+
+  /** QEMU does nothing more; false where that can't be had. To be followed by `terminate`. */
+  async freeze(): Promise<boolean> {
+    return await freeze(this.#instance.process.identity);
   }
 
   /** Ends QEMU at once, without a word to the guest. `detach` afterwards all the same. */

@@ -71,6 +71,8 @@ export async function startInstance(
       config,
       paths,
       args: qemuArguments({ config, paths, accelerator, role }),
+      // Its RAM is what the backup holds: what it writes there is how the two come to differ.
+      notesWrites: role === 'standby',
       onSpawn: (spawned) => {
         const description = { ...described, qemuVersion: 'starting' };
         writeRecord(paths.record, { ...spawned, role, description });

@@ -7,6 +7,7 @@ import type { GeneralCodec } from '../codec/codec-settings.ts';
 import { type BlockBytes, type BlockHash, blockBytesChoices } from '../codec/codec-settings.ts';
 import type { GuestDescription } from '../guest/guest.ts';
 import { type Epoch, epoch, type SessionId, sessionId, type Term, term } from '../ids.ts';
+import { hex64 } from './frame.ts';
 import { JsonFields, jsonBody } from './json-fields.ts';
 
 /** Primary → backup: asks for the session that the header names. */
@@ -31,6 +32,11 @@ export interface Hello {
   readonly description: GuestDescription;
   /** Size of each replicated disk in bytes; not in the body where there is none. */
   readonly diskBytes: readonly number[];
+  /**
+   * RAM digest, under `secret`, of what the guest went on from where it was taken over: whatever
+   * it wrote since is known. Not in the body where there is none.
+   */
+  readonly base: bigint | null;
 }
 
 /** Backup → primary: the session is agreed; the data stream may begin at sequence 1. */
@@ -43,6 +49,8 @@ export interface Welcome {
   readonly holds: Held | null;
   /** Pages in a region of the digests that bring it level. */
   readonly regionPages: number;
+  /** RAM here is the `base` that HELLO names: no digests are needed. Not in the body where not. */
+  readonly hasBase: boolean;
 }
 
 export interface Held {
@@ -119,8 +127,13 @@ export function encodeControlBody(message: ControlMessage): Uint8Array {
   const { kind: _kind, ...rest } = message;
   if ('protocolMax' in rest) {
     const { protocolMax: _max, ...older } = rest;
-    const { diskBytes, ...body } = rest.protocolMax === rest.protocol ? older : rest;
-    return jsonBody(diskBytes.length === 0 ? body : { ...body, diskBytes });
+    const { diskBytes, base, ...body } = rest.protocolMax === rest.protocol ? older : rest;
+    const disks = diskBytes.length === 0 ? {} : { diskBytes };
+    return jsonBody({ ...body, ...disks, ...(base === null ? {} : { base: hex64(base) }) });
+  }
+  if ('hasBase' in rest) {
+    const { hasBase, ...body } = rest;
+    return jsonBody(hasBase ? rest : body);
   }
   if ('epoch' in rest) {
     const { epoch: _epoch, ...body } = rest;
@@ -183,6 +196,7 @@ function readHello(fields: JsonFields): Hello {
     diskBytes: fields.has('diskBytes')
       ? fields.integers('diskBytes', 1, Number.MAX_SAFE_INTEGER, disksMax)
       : [],
+    base: fields.has('base') ? BigInt(`0x${fields.hex('base', 16)}`) : null,
   };
 }
 
@@ -197,6 +211,7 @@ function readWelcome(fields: JsonFields): Welcome {
     agent: fields.hex('agent', 16),
     holds: holds === null ? null : readHeld(holds),
     regionPages: fields.integer('regionPages', 1, 2 ** 20),
+    hasBase: fields.has('hasBase') && fields.boolean('hasBase'),
   };
 }
 

@@ -58,6 +58,12 @@ export class JsonFields {
     throw this.#wrong(name, `a whole number from ${min} to ${max}`);
   }
 
+  boolean(name: string): boolean {
+    const value = this.#own(name);
+    if (typeof value === 'boolean') return value;
+    throw this.#wrong(name, 'true or false');
+  }
+
   /** At most `countMax` whole numbers. */
   integers(name: string, min: number, max: number, countMax: number): number[] {
     const value = this.#own(name);

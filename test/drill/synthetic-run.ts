@@ -6,7 +6,10 @@ import type { TimedEvent } from '../../shared/observe/events.ts';
 export function syntheticRun(epochCount: number): RunEvents {
   const session = sessionId('00000000000000aa');
   const primary: TimedEvent[] = [
-    { kind: 'sync', phase: 'done', session, pages: 131_072, bytes: 5e6, syncMs: 900, atMs: 900 },
+    {
+      ...{ kind: 'sync', phase: 'done', by: 'digests', session },
+      ...{ pages: 131_072, bytes: 5e6, syncMs: 900, atMs: 900 },
+    },
   ];
   for (let n = 1; n <= epochCount; n++) {
     const pausedAtMs = 1000 + n * 100;

@@ -16,6 +16,7 @@ import { ThreadEncoder, type ThreadSpace } from '../../primary/pipeline/thread-e
 import { MemoryTerms } from '../../shared/arbiter/memory-arbiter.ts';
 import { TermClaims } from '../../shared/arbiter/term-claims.ts';
 import { monotonicClock } from '../../shared/clock.ts';
+import type { KnownRam } from '../../shared/codec/known-ram.ts';
 import { UnderstudyError } from '../../shared/errors.ts';
 import { SyntheticGuest } from '../../shared/guest/synthetic-guest.ts';
 import { SyntheticMemory } from '../../shared/guest/synthetic-memory.ts';
@@ -138,6 +139,8 @@ export function startPrimary(
     pace?: Partial<PaceLimits>;
     onBackupLost?: BackupLossPolicy;
     liveRounds?: number;
+    base?: KnownRam | undefined;
+    host?: HostId;
   } = {},
 ): RunningPrimary {
   const guest = options.guest ?? new SyntheticGuest({ name: guestName, memoryBytes, seed: 7 });
@@ -158,8 +161,9 @@ export function startPrimary(
     randomBytes,
     emit: events.emit,
     agentId: options.agentId ?? '00000000000000a1',
-    claims: claimsOf(bus, hosts.primary),
-    host: hosts.primary,
+    claims: claimsOf(bus, options.host ?? hosts.a),
+    host: options.host ?? hosts.a,
+    base: options.base,
     output: options.output ?? noCable,
     inputLog: options.inputLog,
     found: 'running',
@@ -237,7 +241,12 @@ export async function startBackup(
   bus: MemoryBus,
   folder: string,
   kept?: SyntheticMemory,
-  options: { readonly loadFailures?: number; readonly inputLog?: InputLog } = {},
+  options: {
+    readonly loadFailures?: number;
+    readonly inputLog?: InputLog;
+    readonly known?: KnownRam | undefined;
+    readonly host?: HostId;
+  } = {},
 ): Promise<RunningBackup> {
   const memory = kept ?? new SyntheticMemory(memoryBytes);
   const store = await ReplicaStore.open({
@@ -245,6 +254,7 @@ export async function startBackup(
     guest: guestName,
     memory,
     stagingBytesMax: 16 * mib,
+    known: options.known,
   });
   // As after an agent whose QEMU ended with it.
   if (store.takenOver() !== null) await store.reclaim('earlier');
@@ -276,8 +286,8 @@ export async function startBackup(
     progress: { show: () => {}, acked: () => {} },
     network: { connect: () => {} },
     peer: watch,
-    claims: claimsOf(bus, hosts.backup),
-    host: hosts.backup,
+    claims: claimsOf(bus, options.host ?? hosts.b),
+    host: options.host ?? hosts.b,
     ...(options.inputLog === undefined ? {} : { inputLog: options.inputLog }),
   });
   const result = agent.run(stop.signal).finally(() => store.close());
@@ -304,7 +314,9 @@ async function loadFails(): Promise<void> {
   throw new UnderstudyError('E_STANDBY_LOAD', 'the standby refuses the state', { hint: 'A test.' });
 }
 
-const hosts = { primary: '00000000000000f1', backup: '00000000000000f2' };
+/** As terms call them: a primary starts on the first, a backup on the second. */
+export const hosts = { a: '00000000000000f1', b: '00000000000000f2' } as const;
+type HostId = (typeof hosts)[keyof typeof hosts];
 const termsOfBus = new WeakMap<MemoryBus, MemoryTerms>();
 
 /** One record of terms for each bus. */

@@ -19,19 +19,21 @@ execFileSync('gcc', ['-O1', '-Wall', '-Werror', '-o', program, source]);
 
 interface Run {
   readonly status?: string;
+  readonly fromStart?: boolean;
   readonly ramSetting?: string;
   /** Descriptors that stay free while the RAM is mapped. */
   readonly spare?: number;
   readonly wrapper?: readonly string[];
 }
 
-function run({ status, ramSetting, spare, wrapper = [] }: Run) {
+function run({ status, fromStart = false, ramSetting, spare, wrapper = [] }: Run) {
   const words = [...wrapper, program, ram, other, ...(spare === undefined ? [] : [String(spare)])];
   const env = {
     PATH: process.env.PATH,
     LD_PRELOAD: shimPath,
     ...(ramSetting === undefined ? {} : { UNDERSTUDY_RAM_FILE: ramSetting }),
     ...(status === undefined ? {} : { UNDERSTUDY_SHIM_STATUS: status }),
+    ...(fromStart ? { UNDERSTUDY_SHIM_FROM_START: '1' } : {}),
   };
   return spawnSync(words[0]!, words.slice(1), { env, encoding: 'utf8' });
 }
@@ -50,7 +52,16 @@ test('the shared mapping of the RAM file is registered and said, and nothing els
     `registered address=${address} size=1048576 offset=0 features=0xb000 errno=0\n`,
     'exactly one mapping',
   );
-  t.deepEqual(parseShimStatus(said), { outcome: 'registered', errno: 0 });
+  t.deepEqual(parseShimStatus(said), { outcome: 'registered', errno: 0, mappings: 1 });
+});
+
+test('pages that are to be protected from the start are, and the program can write to them', (t) => {
+  const status = join(folder, 'from-start');
+  const { stdout, stderr } = run({ status, ramSetting: ram, fromStart: true });
+  t.is(stderr, '');
+  t.is(stdout.split(' ')[0], '7');
+  const said = parseShimStatus(readFileSync(status, 'utf8'));
+  t.deepEqual(said, { outcome: 'protected', errno: 0, mappings: 1 });
 });
 
 test('a failure is said in the status and on stderr, and the program runs on', (t) => {

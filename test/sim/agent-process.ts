@@ -8,6 +8,7 @@ import { SyntheticTracker } from '../../primary/capture/synthetic-tracker.ts';
 import type { PrimaryOutcome } from '../../primary/machine.ts';
 import { readableGuest } from '../../primary/output/readable-guest.ts';
 import { whoForbidsStart } from '../../primary/term-holder.ts';
+import type { KnownRam } from '../../shared/codec/known-ram.ts';
 import { isUnderstudyError } from '../../shared/errors.ts';
 import type { AgentEvent } from '../../shared/observe/events.ts';
 import type { Random } from '../../shared/random.ts';
@@ -40,6 +41,8 @@ export class AgentProcess {
   #primaryAgent: PrimaryAgent | undefined;
   /** This very process has resumed the guest: its network is connected. */
   #handsOn = false;
+  /** RAM that a guest has gone on from, as one role leaves it to the next. */
+  #ram: KnownRam | undefined;
 
   constructor(host: Host, main: Thread) {
     this.#host = host;
@@ -203,6 +206,7 @@ export class AgentProcess {
           backup: watch,
           guestPid: 0,
           found: fresh ? 'new' : 'running',
+          base: fresh ? undefined : this.#takeRam(),
           discardHeldGuest: () => guest.terminate(),
         },
         host,
@@ -211,7 +215,9 @@ export class AgentProcess {
     this.#primaryAgent = agent;
     const outcome = await agent.run(this.#stop.signal);
     this.#primaryAgent = undefined;
-    if (outcome.kind === 'superseded') await guest.terminate();
+    if (outcome.kind !== 'superseded') return outcome;
+    this.#ram = agent.ramAsLeft();
+    await guest.terminate();
     return outcome;
   }
 
@@ -224,6 +230,7 @@ export class AgentProcess {
     const store = await ReplicaStore.open({
       ...{ folder: host.storeFolder, guest: world.name, memory },
       stagingBytesMax: guestPageCount * 4096,
+      known: this.#takeRam(),
     });
     // Opening takes microtasks alone, so the process is still there.
     this.#undo.push(() => store.close());
@@ -266,10 +273,17 @@ export class AgentProcess {
       network: { connect: () => connectStandby(line, () => host.guest) },
     };
     const agent = new BackupAgent(world.parts.backup(parts, host));
-    const { outcome, guest } = await agent.run(this.#stop.signal);
+    const { outcome, guest, base } = await agent.run(this.#stop.signal);
+    this.#ram = base;
     this.#handsOn = outcome.kind === 'took-over';
     await guest?.detach();
     return outcome;
+  }
+
+  #takeRam(): KnownRam | undefined {
+    const ram = this.#ram;
+    this.#ram = undefined;
+    return ram;
   }
 
   #emit(side: Side, event: AgentEvent): void {

@@ -66,6 +66,7 @@ const messages: { [Kind in FrameKind]: Message & { kind: Kind } } = {
       devicesDigest: '00ff00ff00ff00ff',
     },
     diskBytes: [],
+    base: null,
   },
   welcome: {
     kind: 'welcome',
@@ -73,6 +74,7 @@ const messages: { [Kind in FrameKind]: Message & { kind: Kind } } = {
     agent: '8899aabbccddeeff',
     holds: { session: sessionId('0f0f0f0f0f0f0f0f'), epoch: epoch(40), term: term(2) },
     regionPages: 256,
+    hasBase: false,
   },
   refuse: { kind: 'refuse', code: 'E_GUEST_MEMORY', message: 'not my size', hint: 'give 512 MiB' },
   ack: { kind: 'ack', epoch: epoch(42) },

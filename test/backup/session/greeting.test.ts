@@ -15,6 +15,7 @@ const hello: Hello = {
   ...{ kind: 'hello', protocol: 1, protocolMax: 2, agent: '0011223344556677', guestName: 'lab' },
   ...{ instance: '7766554433221100', secret: '5a'.repeat(192), hash: 'xxh3', blockBytes: 64 },
   ...{ generalCodec: 'lz4', windowBytes: 2 ** 24, description, diskBytes: [4096, 8192] },
+  base: null,
 };
 
 test('a release works with the one before it and the one after it, and with no other', (t) => {

@@ -45,7 +45,7 @@ test('a store that could not be opened does not keep the folder locked', async (
   try {
     await at.open();
     at.close();
-    await t.throwsAsync(at.open('other'), { code: 'E_REPLICA_MISMATCH' });
+    await t.throwsAsync(at.open({ guest: 'other' }), { code: 'E_REPLICA_MISMATCH' });
     const store = await at.open();
     const second = new StoreCase(new ArrayMemory(16), 8, at.folder);
     await t.throwsAsync(second.open(), { code: 'E_REPLICA_LOCKED' });

@@ -372,6 +372,37 @@ test(
   }),
 );
 
+test(
+  'RAM that is known is not read: a session goes on from it, and from nothing else',
+  withCase(20, async (t, at) => {
+    const [first, second] = await script([
+      { session: 'a', kind: 'sync', pages: 25 },
+      { session: 'b', kind: 'sync', pages: 14 },
+    ]);
+    let store = await at.open();
+    await deliver(store, first!);
+    const { known } = await store.takeForTakeover();
+    t.is(known.ramDigest, first!.ramDigest);
+    const kept = { ...known, pageDigests: known.pageDigests.slice() };
+
+    store = await at.open({ known: kept });
+    t.is(store.holds(), null);
+    t.is(store.takenOver(), null, 'what the folder said is older');
+    t.true(store.isKnownAs(known.settings, known.ramDigest));
+    t.false(store.isKnownAs(known.settings, known.ramDigest ^ 1n));
+    t.false(store.isKnownAs(second!.settings, known.ramDigest), 'another secret');
+    const { readRange } = at.memory;
+    at.memory.readRange = () => t.fail('RAM was read');
+    t.is(await store.prepareSession(known.settings), known.ramDigest);
+    at.memory.readRange = readRange;
+
+    await deliver(store, second!);
+    t.false(store.isKnownAs(known.settings, known.ramDigest), 'RAM has moved on');
+    store = await at.open();
+    isHolding(t, store, second!);
+  }),
+);
+
 test('RAM is checked beside epochs that are applied, without false alarms', async (t) => {
   const steps: ScriptStep[] = [{ session: 'a', kind: 'sync', pages: 4000 }];
   for (let i = 0; i < 12; i++) steps.push({ session: 'a', kind: 'delta', pages: 2500 });
@@ -439,7 +470,7 @@ test(
   withCase(20, async (t, at) => {
     const [first] = await script();
     await deliver(await at.open(), first!);
-    const error = await t.throwsAsync(at.open('other'), { code: 'E_REPLICA_MISMATCH' });
+    const error = await t.throwsAsync(at.open({ guest: 'other' }), { code: 'E_REPLICA_MISMATCH' });
     t.regex(error.message, /guest case; expected other/);
     const larger = new StoreCase(new ArrayMemory(pageCount * 2), 20, at.folder);
     await t.throwsAsync(larger.open(), { code: 'E_REPLICA_MISMATCH' });

@@ -1,9 +1,15 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { ReplicaStore } from '../../../backup/store/replica-store.ts';
+import type { KnownRam } from '../../../shared/codec/known-ram.ts';
 import { pageBytes } from '../../../shared/ids.ts';
 import type { WritableMemory } from '../../../shared/memory/guest-memory.ts';
 import { ArrayMemory } from './array-memory.ts';
+
+interface OpenOptions {
+  readonly guest?: string;
+  readonly known?: KnownRam;
+}
 
 /** A folder with a store in it, which can be closed and opened again over the same RAM. */
 export class StoreCase<Memory extends WritableMemory = ArrayMemory> {
@@ -27,7 +33,7 @@ export class StoreCase<Memory extends WritableMemory = ArrayMemory> {
   }
 
   /** Opens the store, after closing the one that was open. */
-  async open(guest = 'case'): Promise<ReplicaStore> {
+  async open({ guest = 'case', known }: OpenOptions = {}): Promise<ReplicaStore> {
     this.close();
     const { folder, memory, stagingBytesMax } = this;
     this.#store = await ReplicaStore.open({
@@ -35,6 +41,7 @@ export class StoreCase<Memory extends WritableMemory = ArrayMemory> {
       guest: guest as never,
       memory,
       stagingBytesMax,
+      known,
     });
     return this.#store;
   }

@@ -167,6 +167,7 @@ test('the last line of the shim’s status counts', (t) => {
   t.deepEqual(parseShimStatus(`failed:register ${line} errno=22\nregistered ${line} errno=0\n`), {
     outcome: 'registered',
     errno: 0,
+    mappings: 2,
   });
   t.is(parseShimStatus('garbage\n'), undefined);
 });

@@ -1,5 +1,6 @@
 import test from 'ava';
 import { type EncoderOptions, EpochEncoder } from '../../../primary/pipeline/epoch-encoder.ts';
+import { asDigests } from '../../../shared/codec/region-digest.ts';
 import { epoch, pageBytes } from '../../../shared/ids.ts';
 import { PageSet } from '../../../shared/page-set.ts';
 import {
@@ -229,6 +230,35 @@ test('pages adopted as they are give the digests of a scan', async (t) => {
   t.is(encoder.ramDigest(), digester.foldRoot(table));
   // Nothing is unknown any more, and nothing changed.
   t.is(encodeEpoch(encoder, 1, guest, allPages(256)).payloads.length, 0);
+});
+
+test('an encoder that knows RAM by its digests alone goes on from it', async (t) => {
+  const { encoder: before, replica } = await createPair(smallOptions);
+  const guest = new ArrayMemory(256);
+  const random = new Random(11);
+  for (let page = 0; page < 256; page += 2) random.fill(guest.page(page));
+  for (const payload of encodeEpoch(before, 1, guest, allPages(256)).payloads) {
+    replica.decode(payload);
+  }
+  replica.commit();
+  const known = asDigests(before.pageDigests(0, 256).slice());
+  const ramDigest = before.ramDigest();
+  // What goes on before does not change what was known then.
+  encodeEpoch(before, 2, new ArrayMemory(256), allPages(256));
+
+  const { encoder } = await createPair(smallOptions);
+  encoder.adoptDigests(known);
+  t.is(encoder.ramDigest(), ramDigest);
+  // Changed, became zeros, was zeros, is the same, is zeros still.
+  guest.page(4)[9]! ^= 1;
+  guest.page(6).fill(0);
+  random.fill(guest.page(7));
+  const { payloads, stats, ...after } = encodeEpoch(encoder, 1, guest, [4, 6, 7, 8, 9]);
+  t.is(stats.changedPages, 4, 'what is unknown is sent whole, zeros are known');
+  for (const payload of payloads) replica.decode(payload);
+  replica.commit();
+  t.is(replica.ramDigest(), after.ramDigest);
+  t.deepEqual(Buffer.from(replica.ram.bytes), Buffer.from(guest.bytes));
 });
 
 test('each kind of page is sent by the method that is cheapest for it', async (t) => {

@@ -4,6 +4,7 @@ import { CaptureSlots } from '../../../primary/capture/capture-slots.ts';
 import type { EncoderOptions } from '../../../primary/pipeline/epoch-encoder.ts';
 import { ThreadEncoder, type ThreadSpace } from '../../../primary/pipeline/thread-encoder.ts';
 import { PageDigester } from '../../../shared/codec/page-digester.ts';
+import { asDigests } from '../../../shared/codec/region-digest.ts';
 import { UnderstudyError } from '../../../shared/errors.ts';
 import { epoch, pageBytes } from '../../../shared/ids.ts';
 import { PageSet } from '../../../shared/page-set.ts';
@@ -173,6 +174,23 @@ test('in memory that another session had, nothing of that one is left', async (t
     }
     t.deepEqual(digests.slice(0, 3), digests.slice(3), 'as in new memory');
   }
+});
+
+test('RAM that threads know by its digests alone goes on from there', async (t) => {
+  const { encoder, guest, replica, digester, send } = await openPair(t, 3);
+  new Random(5).fill(guest.bytes.subarray(0, 150 * pageBytes));
+  replica.ram.bytes.set(guest.bytes);
+  digester.digestRange(guest, 0, pageCount, replica.digests);
+  await encoder.adoptDigests(asDigests(replica.digests));
+  guest.page(5)[9]! += 1;
+  guest.page(70).fill(0);
+  guest.page(200)[1] = 1;
+  encoder.begin(epoch(1));
+  await send([5, 70, 200, 201]);
+  const { ramDigest } = await encoder.finish();
+  replica.commit();
+  t.is(replica.ramDigest(), ramDigest);
+  t.true(Buffer.from(replica.ram.bytes).equals(guest.bytes));
 });
 
 test('an epoch during which a thread dies is never finished', async (t) => {

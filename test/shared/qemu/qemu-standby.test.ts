@@ -2,8 +2,10 @@ import { createHash } from 'node:crypto';
 import { readFileSync, truncateSync } from 'node:fs';
 import { join } from 'node:path';
 import test, { type ExecutionContext } from 'ava';
+import { WriteProtectTracker } from '../../../primary/capture/write-protect.ts';
 import { isUnderstudyError } from '../../../shared/errors.ts';
 import { RamFile } from '../../../shared/memory/ram-file.ts';
+import { PageSet } from '../../../shared/page-set.ts';
 import { type GuestConfig, guestPaths } from '../../../shared/qemu/guest-options.ts';
 import { identify } from '../../../shared/qemu/process-record.ts';
 import { QemuGuest } from '../../../shared/qemu/qemu-guest.ts';
@@ -71,10 +73,32 @@ async function runsOn(t: ExecutionContext, resumed: QemuGuest, from: Checkpoint)
   await resumed.resume();
 }
 
+/** Nobody asked for it: the pages are noted since before QEMU had the mapping. */
+async function knowsAllItWrote(t: ExecutionContext, resumed: QemuGuest, before: Uint8Array) {
+  const tracker = WriteProtectTracker.open(resumed.tracked);
+  t.true(tracker.knowsFromStart);
+  await resumed.pause();
+  const found = new PageSet(resumed.memory.pageCount);
+  tracker.collect(found);
+  const after = readAll(resumed.memory);
+  let changed = 0;
+  for (let at = 0; at < after.length; at += 4096) {
+    const [one, other] = [before, after].map((image) => image.subarray(at, at + 4096));
+    if (Buffer.compare(one!, other!) === 0) continue;
+    changed += 1;
+    if (!found.has(at / 4096)) t.fail(`page ${at / 4096} changed unseen`);
+  }
+  t.true(changed > 100, `${changed} pages changed`);
+  t.true(found.size < changed + 100, `${found.size} pages were found, ${changed} changed`);
+  await resumed.resume();
+  tracker.close();
+}
+
 test('a later epoch goes on from a baseline in a standby, which touches no RAM before', async (t) => {
   const from = await checkpoint(t);
   const standby = await QemuStandby.start(from.lab.peer);
   const before = digest(from.copy);
+  const imageBefore = readAll(from.copy);
   const loadStart = performance.now();
   await standby.load(from.baseline, from.deviceState);
   const loadMs = performance.now() - loadStart;
@@ -83,6 +107,7 @@ test('a later epoch goes on from a baseline in a standby, which touches no RAM b
   const resumed = (await standby.resume()) as QemuGuest;
   t.log({ loadMs, resumeMs: performance.now() - resumeStart });
   await runsOn(t, resumed, from);
+  await knowsAllItWrote(t, resumed, imageBefore);
 
   // From now on it is a guest like any other: checkpointed, let go of, adopted, never ended
   // by a standby that starts in its place.

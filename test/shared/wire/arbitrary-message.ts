@@ -95,6 +95,7 @@ export function anyMessage(): fc.Arbitrary<Message> {
         devicesDigest: text,
       }),
       diskBytes: fc.array(fc.integer({ min: 1, max: 2 ** 50 }), { maxLength: 8 }),
+      base: fc.option(fc.bigInt({ min: 0n, max: 2n ** 64n - 1n })),
     }),
     fc.record({
       kind: fc.constant('welcome' as const),
@@ -108,6 +109,7 @@ export function anyMessage(): fc.Arbitrary<Message> {
         }),
       ),
       regionPages: fc.integer({ min: 1, max: 2 ** 20 }),
+      hasBase: fc.boolean(),
     }),
     fc.record({ kind: fc.constant('refuse' as const), code: text, message: text, hint: text }),
     fc.record({ kind: fc.constant('ack' as const), epoch: anEpoch }),

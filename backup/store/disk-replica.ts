@@ -1,11 +1,10 @@
-import { closeSync, existsSync, mkdirSync, openSync, readdirSync, unlinkSync } from 'node:fs';
-import { join } from 'node:path';
+import { mkdirSync } from 'node:fs';
 import { EpochDigest } from '../../shared/codec/digest.ts';
 import type { DiskImage } from '../../shared/disk/disk-image.ts';
 import { systemCode, UnderstudyError } from '../../shared/errors.ts';
 import type { Epoch } from '../../shared/ids.ts';
 import { type DiskChange, type DiskSeal, diskChanges } from '../../shared/wire/disk-body.ts';
-import { readFully, writeFully } from './alternating-file.ts';
+import { type DiskJournal, DiskJournals } from './disk-journals.ts';
 import type { DiskReference } from './replica-state.ts';
 import { corrupt } from './store-errors.ts';
 import { Turns } from './turns.ts';
@@ -21,30 +20,27 @@ export interface DiskReplicaOptions {
   readonly beforeFirstChange?: () => Promise<void>;
 }
 
-interface Journal {
-  /** Undefined where its changes went to the disks at once. */
-  readonly file: { readonly path: string; readonly descriptor: number } | undefined;
+/** What came of one epoch. */
+interface Changes {
+  /** Undefined where they went to the disks at once. */
+  readonly journal: DiskJournal | undefined;
   readonly digest: EpochDigest;
   /** Bytes of bodies, and how many they are. */
   bytes: number;
   frameCount: number;
-  fileBytes: number;
 }
 
 /**
  * The backup's copies of the guest's disks. Changes of an epoch that is not committed wait in a
- * journal, one file an epoch:
- *
- *   u32 length · body of a DISK frame         (repeated)
- *
- * Nothing of it is kept in memory. The store's state record seals a journal together with the
+ * journal; nothing of it is kept in memory. The store's state record seals a journal together with the
  * epoch's RAM; it is then written to the disks, again by the next process if need be: written
  * twice it gives the same. A journal that no record names is dropped.
  */
 export class DiskReplica {
   readonly #options: DiskReplicaOptions;
   readonly #sizes: readonly number[];
-  readonly #journals = new Map<Epoch, Journal>();
+  readonly #journals: DiskJournals;
+  readonly #changes = new Map<Epoch, Changes>();
   /** Changes of this epoch go to the disks at once: nothing whole is held meanwhile. */
   #inPlace: Epoch | null = null;
   #isChanged = false;
@@ -53,13 +49,12 @@ export class DiskReplica {
     this.#options = options;
     this.#sizes = options.images.map((image) => image.sizeBytes);
     mkdirSync(options.folder, { recursive: true, mode: 0o700 });
+    this.#journals = new DiskJournals(options.folder, options.journalBytesMax);
   }
 
   /** True where journals have no room for a body of so many bytes. */
   isFull(bytes: number): boolean {
-    let waiting = bytes;
-    for (const { fileBytes } of this.#journals.values()) waiting += fileBytes;
-    return waiting > this.#options.journalBytesMax;
+    return this.#journals.waitingBytes + bytes > this.#options.journalBytesMax;
   }
 
   /**
@@ -68,23 +63,12 @@ export class DiskReplica {
    */
   add(epoch: Epoch, body: Uint8Array): void {
     const changes = [...diskChanges(body, this.#sizes)];
-    const journal = this.#journals.get(epoch) ?? this.#open(epoch);
-    if (journal.file === undefined) this.#write(changes);
-    else {
-      const record = new Uint8Array(4 + body.byteLength);
-      new DataView(record.buffer).setUint32(0, body.byteLength, true);
-      record.set(body, 4);
-      const { path, descriptor } = journal.file;
-      try {
-        writeFully(descriptor, record, 0, record.length, journal.fileBytes);
-      } catch (error) {
-        throw journalError(path, error);
-      }
-      journal.fileBytes += record.length;
-    }
-    journal.digest.update(body);
-    journal.bytes += body.byteLength;
-    journal.frameCount += 1;
+    const found = this.#changes.get(epoch) ?? this.#begin(epoch);
+    if (found.journal === undefined) this.#write(changes);
+    else this.#journals.add(found.journal, body);
+    found.digest.update(body);
+    found.bytes += body.byteLength;
+    found.frameCount += 1;
   }
 
   /** From now on changes of `epoch` go to the disks at once, and those that wait go ahead. */
@@ -92,12 +76,11 @@ export class DiskReplica {
     if (this.#inPlace === epoch) return;
     await this.#willChange();
     this.#inPlace = epoch;
-    const journal = this.#journals.get(epoch);
-    if (journal?.file === undefined) return;
-    await this.#applyFile(epoch, { bytes: journal.bytes, digest: journal.digest.value() });
-    closeSync(journal.file.descriptor);
-    unlinkSync(journal.file.path);
-    this.#journals.set(epoch, { ...journal, file: undefined, fileBytes: 0 });
+    const found = this.#changes.get(epoch);
+    if (found?.journal === undefined) return;
+    await this.#applyJournal(epoch, { bytes: found.bytes, digest: found.digest.value() });
+    this.#journals.end(epoch);
+    this.#changes.set(epoch, { ...found, journal: undefined });
   }
 
   /**
@@ -105,8 +88,8 @@ export class DiskReplica {
    * Throws `E_EPOCH_CORRUPT` where what came is not what the primary sealed.
    */
   reference(epoch: Epoch, seal: DiskSeal): DiskReference | null {
-    const journal = this.#journals.get(epoch);
-    const found = journal ?? { bytes: 0, frameCount: 0, digest: new EpochDigest() };
+    const changes = this.#changes.get(epoch);
+    const found = changes ?? { bytes: 0, frameCount: 0, digest: new EpochDigest() };
     const { bytes, frameCount } = found;
     const digest = found.digest.value();
     if (bytes !== seal.bytes || frameCount !== seal.frameCount || digest !== seal.digest) {
@@ -116,7 +99,7 @@ export class DiskReplica {
         { hint: 'The session is closed and the backup synchronised again; nothing was applied.' },
       );
     }
-    return journal?.file === undefined ? null : { bytes, digest };
+    return changes?.journal === undefined ? null : { bytes, digest };
   }
 
   /**
@@ -124,55 +107,34 @@ export class DiskReplica {
    * the journal is not what `reference` says, before anything is written; `E_DISK_IO`.
    */
   async apply(epoch: Epoch, reference: DiskReference | null): Promise<void> {
-    if (reference !== null) await this.#applyFile(epoch, reference);
+    if (reference !== null) await this.#applyJournal(epoch, reference);
   }
 
   /** `epoch` is applied and the record says so: its journal may go. */
   applied(epoch: Epoch): void {
     if (this.#inPlace === epoch) this.#inPlace = null;
-    this.#remove(epoch);
+    this.#changes.delete(epoch);
+    this.#journals.end(epoch);
   }
 
   /** Drops the journals of all epochs but a sealed one, also those of an earlier process. */
   dropAllBut(sealed: Epoch | null): void {
     this.#inPlace = null;
-    for (const epoch of [...this.#journals.keys()]) if (epoch !== sealed) this.#remove(epoch);
-    for (const name of readdirSync(this.#options.folder)) {
-      if (sealed === null || name !== fileName(sealed))
-        unlinkSync(join(this.#options.folder, name));
-    }
+    for (const epoch of this.#changes.keys()) if (epoch !== sealed) this.#changes.delete(epoch);
+    this.#journals.endAllBut(sealed);
   }
 
   close(): void {
-    for (const { file } of this.#journals.values()) {
-      if (file !== undefined) closeSync(file.descriptor);
-    }
-    this.#journals.clear();
+    this.#journals.close();
+    this.#changes.clear();
     for (const image of this.#options.images) image.close();
   }
 
-  #open(epoch: Epoch): Journal {
-    const path = join(this.#options.folder, fileName(epoch));
-    const rest = { digest: new EpochDigest(), bytes: 0, frameCount: 0, fileBytes: 0 };
-    let file: Journal['file'];
-    if (this.#inPlace !== epoch) {
-      try {
-        file = { path, descriptor: openSync(path, 'w+', 0o600) };
-      } catch (error) {
-        throw journalError(path, error);
-      }
-    }
-    const journal: Journal = { file, ...rest };
-    this.#journals.set(epoch, journal);
-    return journal;
-  }
-
-  #remove(epoch: Epoch): void {
-    const journal = this.#journals.get(epoch);
-    this.#journals.delete(epoch);
-    if (journal?.file !== undefined) closeSync(journal.file.descriptor);
-    const path = join(this.#options.folder, fileName(epoch));
-    if (existsSync(path)) unlinkSync(path);
+  #begin(epoch: Epoch): Changes {
+    const journal = this.#inPlace === epoch ? undefined : this.#journals.begin(epoch);
+    const changes = { journal, digest: new EpochDigest(), bytes: 0, frameCount: 0 };
+    this.#changes.set(epoch, changes);
+    return changes;
   }
 
   async #willChange(): Promise<void> {
@@ -182,26 +144,16 @@ export class DiskReplica {
   }
 
   /** Read twice: once to see that it is whole, once to write. */
-  async #applyFile(epoch: Epoch, reference: DiskReference): Promise<void> {
-    const path = join(this.#options.folder, fileName(epoch));
-    let descriptor: number;
-    try {
-      descriptor = openSync(path, 'r');
-    } catch (error) {
-      throw corrupt(path, systemCode(error) ?? 'it can not be opened', error);
-    }
-    try {
-      const digest = new EpochDigest();
-      for (const body of bodiesIn(path, descriptor, reference.bytes)) digest.update(body);
-      if (digest.value() !== reference.digest) throw corrupt(path, 'its checksum is wrong');
-      await this.#willChange();
-      const turns = new Turns();
-      for (const body of bodiesIn(path, descriptor, reference.bytes)) {
-        this.#write(diskChanges(body, this.#sizes));
-        await turns.after(Math.ceil(body.byteLength / 4096));
-      }
-    } finally {
-      closeSync(descriptor);
+  async #applyJournal(epoch: Epoch, { bytes, digest: sealed }: DiskReference): Promise<void> {
+    const digest = new EpochDigest();
+    for (const body of this.#journals.bodies(epoch, bytes)) digest.update(body);
+    if (digest.value() !== sealed)
+      throw corrupt(this.#journals.path(epoch), 'its checksum is wrong');
+    await this.#willChange();
+    const turns = new Turns();
+    for (const body of this.#journals.bodies(epoch, bytes)) {
+      this.#write(diskChanges(body, this.#sizes));
+      await turns.after(Math.ceil(body.byteLength / 4096));
     }
   }
 
@@ -216,38 +168,6 @@ export class DiskReplica {
       }
     }
   }
-}
-
-const fileName = (epoch: Epoch): string => `epoch-${epoch}`;
-/** No frame is larger. */
-const bodyBytesMax = 2 ** 21;
-
-/** A body is valid until the next one. */
-function* bodiesIn(path: string, descriptor: number, bytes: number): Generator<Uint8Array> {
-  const head = new Uint8Array(4);
-  const buffer = new Uint8Array(bodyBytesMax);
-  let at = 0;
-  for (let left = bytes; left > 0; ) {
-    const found = readFully(descriptor, head, 0, 4, at);
-    const length = new DataView(head.buffer).getUint32(0, true);
-    if (found < 4 || length === 0 || length > Math.min(left, bodyBytesMax)) {
-      throw corrupt(path, `no record at ${at}`);
-    }
-    if (readFully(descriptor, buffer, 0, length, at + 4) < length) throw corrupt(path, 'truncated');
-    yield buffer.subarray(0, length);
-    at += 4 + length;
-    left -= length;
-  }
-}
-
-function journalError(path: string, error: unknown): unknown {
-  const code = systemCode(error);
-  if (code === undefined) return error;
-  return new UnderstudyError('E_DISK_JOURNAL', `the journal ${path} can't be written: ${code}`, {
-    hint: 'Give the file system of guest.stateFolder room; the guest is synchronised again.',
-    fields: { path, code },
-    cause: error,
-  });
 }
 
 function diskError(path: string, error: unknown): unknown {

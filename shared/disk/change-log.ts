@@ -20,6 +20,8 @@ export class ChangeLog {
   #epoch = 0;
   #outstanding = 0;
   #timer: NodeJS.Timeout | undefined;
+  /** Whole bodies that came back: memory that is used again costs less than new memory. */
+  readonly #spares: Uint8Array[] = [];
 
   constructor(options: ChangeLogOptions) {
     this.#options = options;
@@ -29,8 +31,11 @@ export class ChangeLog {
     return this.#outstanding < this.#options.bytesMax;
   }
 
-  left(bytes: number): void {
+  /** `memory`: of the body that left. */
+  left(bytes: number, memory: ArrayBuffer): void {
     this.#outstanding -= bytes;
+    const isWhole = memory.byteLength === this.#options.frameBytes;
+    if (isWhole && this.#spares.length < sparesMax) this.#spares.push(new Uint8Array(memory));
   }
 
   data(epoch: number, disk: number, offset: number, source: Uint8Array): void {
@@ -81,7 +86,7 @@ export class ChangeLog {
       this.flush();
     }
     if (this.#body === undefined) {
-      this.#body = new Uint8Array(new ArrayBuffer(frameBytes));
+      this.#body = this.#spares.pop() ?? new Uint8Array(new ArrayBuffer(frameBytes));
       this.#filled = 0;
       this.#epoch = epoch;
       this.#timer = setTimeout(() => this.flush(), delayMs);
@@ -89,6 +94,9 @@ export class ChangeLog {
     return frameBytes - this.#filled;
   }
 }
+
+/** Bodies of a MiB or less. */
+const sparesMax = 8;
 
 /** How long a change may wait for others to leave with. */
 const delayMs = 5;

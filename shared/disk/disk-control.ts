@@ -46,8 +46,13 @@ export type ToDiskThread =
   | { readonly kind: 'decided' }
   | { readonly kind: 'start-log'; readonly log: number; readonly frameBytes: number }
   | { readonly kind: 'stop-log' }
-  /** What the log said has left: so much room is there again. */
-  | { readonly kind: 'sent'; readonly log: number; readonly bytes: number }
+  /** What the log said has left: so much room is there again, and the memory of it. */
+  | {
+      readonly kind: 'sent';
+      readonly log: number;
+      readonly bytes: number;
+      readonly memory: ArrayBuffer;
+    }
   | { readonly kind: 'guest-stops' }
   /** Answered: */
   | { readonly kind: 'seal'; readonly call: number }

@@ -25,7 +25,10 @@ export interface DiskServerOptions {
   readonly onDeath: (error: UnderstudyError) => void;
 }
 
-/** Takes changes of the disks in their order. `sent` is to be called once they have left. */
+/**
+ * Takes changes of the disks in their order. `sent` is to be called once they have left; `body` is
+ * no longer the caller's then.
+ */
 export type TakeChanges = (epoch: Epoch, body: Uint8Array, sent: () => void) => void;
 
 /**
@@ -199,7 +202,10 @@ export class DiskServer {
         const { log, epoch, body } = message;
         if (log !== this.#log) return;
         const bytes = body.byteLength;
-        this.#take?.(epoch as Epoch, body, () => this.#say({ kind: 'sent', log, bytes }));
+        this.#take?.(epoch as Epoch, body, () => {
+          const memory = body.buffer as ArrayBuffer;
+          this.#say({ kind: 'sent', log, bytes, memory }, [memory]);
+        });
         return;
       }
       case 'done':
@@ -227,8 +233,8 @@ export class DiskServer {
     });
   }
 
-  #say(message: ToDiskThread): void {
-    this.#worker.postMessage(message);
+  #say(message: ToDiskThread, moved: readonly ArrayBuffer[] = []): void {
+    this.#worker.postMessage(message, moved);
   }
 }
 

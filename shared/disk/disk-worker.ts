@@ -105,7 +105,7 @@ function onMessage(message: ToDiskThread): void {
       return;
     case 'sent':
       if (message.log !== logNumber) return;
-      state.log?.left(message.bytes);
+      state.log?.left(message.bytes, message.memory);
       admitWaiting();
       return;
     case 'guest-stops':

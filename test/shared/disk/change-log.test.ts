@@ -18,7 +18,7 @@ test('the log of an epoch makes a copy of the disk the disk at that barrier', as
     copyFileSync(image, replica);
     const bodies: { epoch: number; body: Uint8Array }[] = [];
     server.startLog(epoch(1), frameBytes, (number, body, sent) => {
-      bodies.push({ epoch: number, body });
+      bodies.push({ epoch: number, body: body.slice() });
       sent();
     });
     const copy = DiskImage.open(replica, true);

@@ -1,24 +1,21 @@
 // Runs the linter and every test, and closes with one line: "N passed, N failed".
 // `npm test -- FILES…` runs some. Set-up is `pretest`'s job.
 //
-// Two lanes run side by side, in each of them one test at a time: what only computes, and what
-// starts processes, servers and guests. Two of the latter at once would cost each other their time.
+// Two lanes run side by side, in each of them one test at a time: what runs whole pairs, and all the
+// rest. Two pairs at once would cost each other their time.
 import { spawn, spawnSync } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
-const computing = [
-  ...['bench', 'docs', 'sim', 'wasm', 'wire', 'backup/decode', 'backup/store', 'primary/pipeline'],
-  ...['shared/codec', 'shared/config', 'shared/guest', 'shared/wire'],
-].map((folder) => `test/${folder}/**/*.test.ts`);
-const others = ['test/**/*.test.ts', ...computing.map((pattern) => `!${pattern}`)];
+const pairs = ['test/drill/**/*.test.ts', 'test/integration/**/*.test.ts'];
+const rest = ['test/**/*.test.ts', ...pairs.map((pattern) => `!${pattern}`)];
 const asked = process.argv.slice(2);
 
 const lint = spawnSync('npx', ['--no-install', 'biome', 'check', '--error-on-warnings', '.'], {
   cwd: root,
   stdio: ['ignore', 'inherit', 'inherit'],
 });
-const lanes = await Promise.all((asked.length > 0 ? [asked] : [computing, others]).map(runLane));
+const lanes = await Promise.all((asked.length > 0 ? [asked] : [rest, pairs]).map(runLane));
 const passed = lanes.reduce((sum, lane) => sum + lane.passed, 0);
 const failed = lanes.reduce((sum, lane) => sum + lane.failed, lint.status === 0 ? 0 : 1);
 process.stdout.write(`\n${passed} passed, ${failed} failed\n`);

@@ -6,8 +6,9 @@ import { bounds } from '../bounds.ts';
  * Silence counts only while we could have heard. We could not (`blind`) while our connection is
  * down, when our own process stood still for longer than the limit, or when our own echo, which
  * takes the same way as the peer's heartbeats, did not come back. After that the limit starts
- * anew. The echo must have been heard within half a limit: a path that broke together with the
- * peer's last heartbeat is then never taken for the peer's death.
+ * anew. A shorter standstill of ours counts with a quarter of the limit at most: what the peer said
+ * meanwhile is still to be read. The echo must have been heard within half a limit: a path that broke
+ * together with the peer's last heartbeat is then never taken for the peer's death.
  *
  * One `silent` for each silence; nothing is decided before the first heartbeat.
  */
@@ -21,6 +22,8 @@ export class SilenceDetector {
   #connected: boolean;
   /** Silence is counted from here or from the last heartbeat, whichever is later. */
   #hearingSinceMs: number;
+  /** Of the time since then: nobody could have heard. */
+  #deafMs = 0;
   #silent = false;
   #blind = false;
   #wedged = false;
@@ -43,6 +46,7 @@ export class SilenceDetector {
         return this.#heard(event.progress, event.nowMs);
       case 'follow':
         this.#lastHeardAtMs = event.nowMs;
+        this.#deafMs = 0;
         this.#progress = undefined;
         this.#silent = false;
         this.#wedged = false;
@@ -66,6 +70,7 @@ export class SilenceDetector {
     }
     const gapMs = nowMs - (this.#lastHeardAtMs ?? nowMs);
     this.#lastHeardAtMs = nowMs;
+    this.#deafMs = 0;
     this.#silent = false;
     // After a gap nobody knows when the counters moved last.
     const unknown = progress === undefined || gapMs > this.#limits.limitMs;
@@ -90,6 +95,7 @@ export class SilenceDetector {
       this.#lastEchoAtMs = nowMs;
       return this.#goBlind('stopped', nowMs);
     }
+    this.#deafMs += Math.max(0, lateMs - limitMs * standstillShare);
     if (!this.#connected) return this.#goBlind('disconnected', nowMs);
     const echoAgeMs = nowMs - this.#lastEchoAtMs;
     if (echoAgeMs > limitMs) return this.#goBlind('no-echo', nowMs);
@@ -98,10 +104,11 @@ export class SilenceDetector {
     if (this.#blind && echoAgeMs <= limitMs / 2) {
       this.#blind = false;
       this.#hearingSinceMs = nowMs;
+      this.#deafMs = 0;
       events.push({ kind: 'sighted', atMs: nowMs });
     }
     if (this.#blind || this.#lastHeardAtMs === undefined || this.#silent) return events;
-    const silentMs = nowMs - Math.max(this.#lastHeardAtMs, this.#hearingSinceMs);
+    const silentMs = nowMs - Math.max(this.#lastHeardAtMs, this.#hearingSinceMs) - this.#deafMs;
     if (silentMs > limitMs && echoAgeMs <= limitMs / 2) {
       this.#silent = true;
       events.push({ kind: 'silent', atMs: nowMs, lastHeardAtMs: this.#lastHeardAtMs });
@@ -111,11 +118,15 @@ export class SilenceDetector {
 
   #goBlind(why: BlindReason, nowMs: number): readonly DetectorEvent[] {
     this.#hearingSinceMs = nowMs;
+    this.#deafMs = 0;
     if (this.#blind) return [];
     this.#blind = true;
     return [{ kind: 'blind', atMs: nowMs, why }];
   }
 }
+
+/** Of the limit: so much of one standstill counts as silence. */
+const standstillShare = 0.25;
 
 export type DetectorInput =
   /** `progress` changes when the peer gets on; undefined while it need not. */

@@ -20,7 +20,6 @@ if (parentPort === null) throw new Error('heartbeat-worker.ts runs as a worker')
 const heartbeatPriority = 2;
 const heartbeatNice = -15;
 const port = parentPort;
-runAhead();
 const say = (message: FromWorker): void => port.postMessage(message);
 const task = workerData as WorkerTask;
 
@@ -36,6 +35,8 @@ try {
     transport.close().then(() => port.close());
   });
   await transport.flush();
+  // Not before: what a thread does to get ready takes tenths of a second, from everybody else.
+  runAhead();
   say({ kind: 'ready' });
 } catch (error) {
   // What is not expected ends the worker and is told by its `error` event.

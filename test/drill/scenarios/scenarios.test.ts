@@ -59,6 +59,11 @@ test.serial(
   },
 );
 
+test.serial('a host that was frozen and wakes after its takeover says nothing', async (t) => {
+  const result = await drill(t, 'freeze-host', lab);
+  seenByClient(t, result);
+});
+
 const diskChecks = [
   ...['file-system-clean', 'log-on-disk-whole', 'disk-holds-acknowledged-writes'],
   'disks-are-equal',

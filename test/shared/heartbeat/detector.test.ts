@@ -100,6 +100,29 @@ test('our own standstill is blindness, whether heartbeats or the clock are seen 
   t.false(b.told.some((each) => each.startsWith('silent')));
 });
 
+test('a standstill of ours that is shorter than the limit is hardly silence', (t) => {
+  const b = new Bench();
+  b.run(1000, true);
+  b.nowMs += 180;
+  b.step({ kind: 'echo', nowMs: b.nowMs });
+  b.step({ kind: 'tick', nowMs: b.nowMs });
+  b.run(100, false);
+  t.deepEqual(b.told.slice(1), [], 'it is 280 ms since it was heard, and 130 of them we could not');
+  b.run(100, false);
+  t.deepEqual(b.told.slice(1), ['silent@1340'], 'a dead one is still told');
+});
+
+test('a watch that is late all the time still tells a death', (t) => {
+  const b = new Bench();
+  b.run(1000, true);
+  for (let late = 0; late < 20; late++) {
+    b.nowMs += 150;
+    b.step({ kind: 'echo', nowMs: b.nowMs });
+    b.step({ kind: 'tick', nowMs: b.nowMs });
+  }
+  t.deepEqual(b.told.slice(1), ['silent@1750'], 'a quarter of the limit of each standstill counts');
+});
+
 test('a peer whose counters stand still is wedged; one that need not move is not', (t) => {
   const b = new Bench();
   b.run(6000, true, () => '7/6');

@@ -240,6 +240,7 @@ export class PrimaryAgent {
         const { session: id, epoch: number } = effect;
         const staysPaused = effect.kind === 'last-checkpoint';
         if (staysPaused) this.#switchover.begun(id);
+        this.#timer.covered();
         this.#runTask(id, async (session) => {
           await session.checkpoint(number, { staysPaused });
           this.#parts.progress.captured(number);

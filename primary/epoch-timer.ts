@@ -38,7 +38,6 @@ export class EpochTimer {
     this.#serial += 1;
     this.#startedAtMs = this.#parts.clock.nowMs();
     this.#isRunning = true;
-    this.#outputWaits = false;
     this.#next(undefined);
   }
 
@@ -55,7 +54,7 @@ export class EpochTimer {
     if (this.#isRunning) this.#next(undefined);
   }
 
-  /** What was said until now waits for the acknowledgement of a checkpoint that is taken. */
+  /** What was said until now goes out with a checkpoint that begins, or stands at its barrier. */
   covered(): void {
     this.#outputWaits = false;
   }

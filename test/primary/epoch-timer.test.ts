@@ -50,6 +50,20 @@ test('output brings the checkpoint forward; the barrier that covers it takes tha
   t.deepEqual(dueAtMs, [20, 120]);
 });
 
+test('output that waited before the first epoch of a term brings its checkpoint forward', async (t) => {
+  const { clock, timer, dueAtMs } = makeTimer(() => 0);
+  timer.outputWaits();
+  timer.start();
+  await clock.pass(20);
+  t.deepEqual(dueAtMs, [20]);
+  timer.start();
+  timer.covered();
+  await clock.pass(399);
+  t.deepEqual(dueAtMs, [20], 'what a checkpoint covers does not hurry the next one');
+  await clock.pass(1);
+  t.deepEqual(dueAtMs, [20, 420]);
+});
+
 test('an idle guest is left alone until it is idle no more', async (t) => {
   let pages = 5;
   const { clock, timer, dueAtMs, looks } = makeTimer(() => pages);

@@ -55,6 +55,8 @@ export class BackupAgent {
   #lastHeardAtMs = 0;
   readonly #resumption: Resumption;
   readonly #handover = new HandoverRequest();
+  /** The guest's network is, whether it runs yet or not. */
+  #isConnected = false;
   readonly #claim: TakeoverClaim;
   readonly #ended = new AbortController();
   #fatal: unknown = new Error('the mailbox closed before the agent finished');
@@ -219,8 +221,18 @@ export class BackupAgent {
     }
   }
 
-  /** From `taking-over` on nothing is taken, so that nothing more is released over there. */
+  /**
+   * From `taking-over` on nothing is answered, so that nothing more is released over there. What comes
+   * after a hand-over was told to nobody: it may be lost, and no mark says that it was logged.
+   */
   #logInput(session: SessionId, message: InputLogMessage): void {
+    if (this.#handover.isOf(session)) {
+      const { inputLog: log, network } = this.#parts;
+      const last = log?.last ?? 0;
+      log?.add(session, message);
+      if (this.#isConnected) network.tell(log?.after(last) ?? []);
+      return;
+    }
     if (this.#state.name !== 'synchronising' && this.#state.name !== 'protecting') return;
     const { inputLog, loggedMark } = this.#parts;
     const sequence = inputLog?.add(session, message);
@@ -347,7 +359,8 @@ export class BackupAgent {
 
   async #resumeGuest(): Promise<BackupEvent> {
     const { emit, peer, network } = this.#parts;
-    network.connect(this.#parts.inputLog?.toReplay ?? []);
+    network.connect(this.#parts.inputLog?.toReplay.slice() ?? []);
+    this.#isConnected = true;
     this.#parts.disks?.openToChanges();
     peer.rest();
     const lastHeardAtMs = this.#lastHeardAtMs;

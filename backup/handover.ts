@@ -1,5 +1,5 @@
 import { isUnderstudyError, UnderstudyError } from '../shared/errors.ts';
-import type { Epoch } from '../shared/ids.ts';
+import type { Epoch, SessionId } from '../shared/ids.ts';
 import type { Incoming } from '../shared/transport/control-channel.ts';
 import type { ReplicaSession } from './session/replica-session.ts';
 import type { ReplicaStore } from './store/replica-store.ts';
@@ -38,6 +38,11 @@ export class HandoverRequest {
 
   came(incoming: Incoming): void {
     this.#incoming = incoming;
+  }
+
+  /** Its guest stands still: what comes of this session now, for the guest, was told to nobody. */
+  isOf(session: SessionId): boolean {
+    return this.#incoming?.session === session;
   }
 
   accept(epoch: Epoch): void {

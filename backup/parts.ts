@@ -66,4 +66,6 @@ export interface PeerWatch {
 export interface TakeoverNetwork {
   /** The guest may run here, and nowhere else. Called before it does; it is told `replay` first. */
   connect(replay: readonly InputFrame[]): void;
+  /** Once it is connected: what still came for it to the host that it leaves. */
+  tell(frames: readonly InputFrame[]): void;
 }

@@ -63,11 +63,17 @@ export class StandbyNetwork {
     }
     this.#network.letInput(false);
     const { clock, emit } = this.#options;
-    const deliver = (card: number, frame: Uint8Array) => this.#network.deliver(card, frame);
-    const replayed = this.#replayed.then(() => replayInput(replay, deliver, clock, emit));
+    const replayed = this.#replayed.then(() => replayInput(replay, this.#deliver, clock, emit));
     this.#replayed = replayed;
     replayed.then(() => {
       if (this.#replayed === replayed) this.#network.letInput(true);
+    });
+  }
+
+  /** What still came for the guest to the host that it leaves: after `replay`, as far as it fits. */
+  tell(frames: readonly InputFrame[]): void {
+    void this.#replayed.then(() => {
+      for (const { card, frame } of frames) this.#deliver(card, frame);
     });
   }
 
@@ -80,4 +86,6 @@ export class StandbyNetwork {
   async close(): Promise<void> {
     if (!this.#handedOn) await this.#network.close();
   }
+
+  readonly #deliver = (card: number, frame: Uint8Array) => this.#network.deliver(card, frame);
 }

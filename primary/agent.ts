@@ -3,6 +3,7 @@ import { isUnderstudyError } from '../shared/errors.ts';
 import { type Epoch, type SessionId, sessionId } from '../shared/ids.ts';
 import { Mailbox } from '../shared/mailbox.ts';
 import { type About, ControlChannel, type Incoming } from '../shared/transport/control-channel.ts';
+import type { InputLogMessage } from '../shared/wire/input-body.ts';
 import { AgentVoice } from './agent-voice.ts';
 import { verifyReplica } from './asked-verification.ts';
 import { causeOf, guestWaits } from './cause.ts';
@@ -239,7 +240,10 @@ export class PrimaryAgent {
       case 'last-checkpoint': {
         const { session: id, epoch: number } = effect;
         const staysPaused = effect.kind === 'last-checkpoint';
-        if (staysPaused) this.#switchover.begun(id);
+        if (staysPaused) {
+          this.#switchover.begun(id);
+          this.#parts.handover?.begin();
+        }
         this.#timer.covered();
         this.#runTask(id, async (session) => {
           await session.checkpoint(number, { staysPaused });
@@ -251,9 +255,13 @@ export class PrimaryAgent {
         });
         return undefined;
       }
-      case 'hand-over':
-        this.#switchover.handOver(this.#about!, effect.epoch);
+      case 'hand-over': {
+        const about = this.#about!;
+        this.#switchover.handOver(about, effect.epoch);
+        const send = (message: InputLogMessage) => this.#control.send(about, message);
+        this.#parts.handover?.forward(effect.epoch, send);
         return undefined;
+      }
       case 'close-session':
         this.#timer.stop();
         this.#session?.session?.close(effect.cause);

@@ -32,6 +32,8 @@ export interface PrimaryParts {
   readonly output: GuestOutput;
   /** Where output waits for input to be logged. */
   readonly inputLog?: InputLogPort | undefined;
+  /** Where input passes this agent. */
+  readonly handover?: HandoverPort | undefined;
   /** Where the guest has replicated disks. */
   readonly disks?: PrimaryDisks | undefined;
   readonly settings: PrimarySettings;
@@ -86,6 +88,14 @@ export interface InputLogPort {
   connect(send: (message: InputLogMessage) => void): void;
   /** The backup has the input of the open session up to `sequence`; a later call says it, too. */
   logged(sequence: number, isSure?: IsSure): void;
+}
+
+/** What comes for a guest that is being handed over; the end of the session ends it. */
+export interface HandoverPort {
+  /** The next pause of the guest is its last one here: what comes from then on is kept. */
+  begin(): void;
+  /** The backup was asked to go on from `epoch`: what comes is its to tell. A message may be lost. */
+  forward(epoch: Epoch, send: (message: InputLogMessage) => void): void;
 }
 
 /** Signs of life of the backup. */

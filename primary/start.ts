@@ -111,6 +111,7 @@ async function runOpened(
     ...{ tracker, transport, clock: monotonicClock, randomBytes, emit, agentId, claims, host },
     output: cable ?? noCable,
     inputLog: cable?.inputLog,
+    handover: cable,
     disks: disks && {
       ...{ server: disks, frameBytes: chunkBytes, bytesPerSecond: config.flow.diskSyncRate },
     },

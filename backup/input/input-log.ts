@@ -74,6 +74,11 @@ export class InputLog {
     return this.#frames;
   }
 
+  /** What follows `sequence`. */
+  after(sequence: number): readonly InputFrame[] {
+    return this.#frames.slice(Math.max(0, sequence + 1 - this.#first));
+  }
+
   /** Sequence of the last frame; 0 before there is one. */
   get last(): number {
     return this.#first + this.#frames.length - 1;

@@ -3,7 +3,9 @@ import type { OutputSection } from '../../shared/config/schema.ts';
 import type { UnderstudyError } from '../../shared/errors.ts';
 import type { Epoch } from '../../shared/ids.ts';
 import { type CableCard, GuestNetwork } from '../../shared/net/guest-network.ts';
-import type { GuestOutput, IsSure } from '../parts.ts';
+import type { InputLogMessage } from '../../shared/wire/input-body.ts';
+import type { GuestOutput, HandoverPort, IsSure } from '../parts.ts';
+import { asInputLog, HandoverInput } from './handover-input.ts';
 import { defaultGateLimits, HeldOutput } from './held-output.ts';
 import { InputLogRule } from './input-log-rule.ts';
 import type { OutputRule } from './output-rule.ts';
@@ -26,15 +28,22 @@ export interface GuestCableOptions {
  * what it is told reaches it once a term is ours. Output is held from the start, unless the guest
  * was just taken over: then the term of the takeover lets it pass.
  */
-export class GuestCable implements GuestOutput, PauseListener {
+export class GuestCable implements GuestOutput, HandoverPort, PauseListener {
   readonly #network: GuestNetwork;
+  readonly #handover: HandoverInput;
   readonly #rule: OutputRule;
   /** Where the rule is `input-log`: the agent connects it to the backup. */
   readonly inputLog: InputLogRule | undefined;
   #announced: boolean;
 
-  private constructor(network: GuestNetwork, rule: HeldOutput | InputLogRule, announced: boolean) {
+  private constructor(
+    network: GuestNetwork,
+    handover: HandoverInput,
+    rule: HeldOutput | InputLogRule,
+    announced: boolean,
+  ) {
     this.#announced = announced;
+    this.#handover = handover;
     this.#network = network;
     this.#rule = rule;
     this.inputLog = rule instanceof InputLogRule ? rule : undefined;
@@ -63,9 +72,16 @@ export class GuestCable implements GuestOutput, PauseListener {
         : undefined;
     const rule = inputLog ?? held;
     const onOutput = (card: number, frame: Uint8Array) => rule.frame(card, frame);
-    const onInput = (card: number, frame: Uint8Array) => {
+    const tell = (card: number, frame: Uint8Array) => {
       if (inputLog?.takesInput === false) return;
       if (network.deliver(card, frame)) inputLog?.input(card, frame);
+    };
+    const handover = new HandoverInput(
+      ({ card, frame }) => tell(card, frame),
+      cards.map(({ mac }) => mac),
+    );
+    const onInput = (card: number, frame: Uint8Array) => {
+      if (!handover.takes(card, frame)) tell(card, frame);
     };
     const network = options.network ?? (await GuestNetwork.open({ cards, onOutput, onWarning }));
     network.setInput(onInput);
@@ -79,7 +95,7 @@ export class GuestCable implements GuestOutput, PauseListener {
       await network.close();
       throw error;
     }
-    return new GuestCable(network, rule, options.network !== undefined);
+    return new GuestCable(network, handover, rule, options.network !== undefined);
   }
 
   hold(): void {
@@ -88,6 +104,7 @@ export class GuestCable implements GuestOutput, PauseListener {
 
   pausing(): void {
     this.#rule.pausing();
+    this.#handover.pausing();
   }
 
   barrier(epoch: Epoch): void {
@@ -96,6 +113,19 @@ export class GuestCable implements GuestOutput, PauseListener {
 
   resumed(): void {
     this.#rule.resumed();
+    this.#handover.resumed();
+  }
+
+  begin(): void {
+    this.#handover.begin();
+  }
+
+  forward(epoch: Epoch, send: (message: InputLogMessage) => void): void {
+    const log = this.inputLog;
+    // Where input is logged anyway this follows it, under its numbers.
+    this.#handover.forward(
+      log === undefined ? asInputLog(epoch, send) : ({ card, frame }) => log.input(card, frame),
+    );
   }
 
   acknowledged(epoch: Epoch, isSure?: IsSure): void {
@@ -104,6 +134,7 @@ export class GuestCable implements GuestOutput, PauseListener {
 
   sessionEnded(): void {
     this.#rule.sessionEnded();
+    this.#handover.ended();
   }
 
   releaseAll(): void {
@@ -117,6 +148,7 @@ export class GuestCable implements GuestOutput, PauseListener {
 
   drop(): void {
     this.#rule.drop();
+    this.#handover.dropped();
     this.#network.letInput(false);
   }
 

@@ -23,6 +23,9 @@ export const networkBounds = Object.freeze({
   /** How long a takeover's replay of input may take, and how soon a full cable is tried again. */
   replayMsMax: 10_000,
   replayRetryMs: 1,
+  /** What comes for a guest that is handed over: more is dropped. Tens of milliseconds of input. */
+  handoverBytesMax: 4 * mib,
+  handoverFramesMax: 8 * kib,
   /** How soon a lost or refused cable is tried again. */
   cableRetryMs: 10,
   /** How long the first connection may take before it counts as an error. */
@@ -63,6 +66,7 @@ export const networkBounds = Object.freeze({
 
 const b = networkBounds;
 relation('a whole frame waits on its way in', b.cableInputBytesMax >= 4 * b.frameBytesMax);
+relation('what was kept fits the cable at once', b.handoverBytesMax <= b.cableInputBytesMax);
 relation(
   'a socket and QEMU hold no more',
   b.inputInFlightBytesMax >= 208 * kib + 2 * b.frameBytesMax,

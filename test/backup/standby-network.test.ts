@@ -87,3 +87,18 @@ test('logged input is told to the guest in order, however much it is', async (t)
   t.like(events[0], { kind: 'replay', frames: 200, replayed: 200 });
   await network.handOn().close();
 });
+
+test('what the old host still got for the guest is told behind what it is told again', async (t) => {
+  const { network, qemu } = await standby(t);
+  const frameOf = (number: number) => ({ card: 0, frame: new Uint8Array(60).fill(number) });
+  const came: number[] = [];
+  const splitter = new FrameSplitter((piece) => came.push(piece[0]!));
+  qemu.on('data', (piece) => splitter.push(piece));
+  network.connect([frameOf(1), frameOf(2)]);
+  network.tell([frameOf(3)]);
+  while (came.length < 3) await sleep(5);
+  network.tell([frameOf(4)]);
+  while (came.length < 4) await sleep(5);
+  t.deepEqual(came, [1, 2, 3, 4]);
+  await network.handOn().close();
+});

@@ -284,7 +284,7 @@ export async function startBackup(
     agentId: '00000000000000b1',
     settings: { takeoverEnabled: true, verifyAtTakeover: 'full', speaksAlone: false },
     progress: { show: () => {}, acked: () => {} },
-    network: { connect: () => {} },
+    network: { connect: () => {}, tell: () => {} },
     peer: watch,
     claims: claimsOf(bus, options.host ?? hosts.b),
     host: options.host ?? hosts.b,

@@ -1,4 +1,5 @@
 import { BackupAgent } from '../../backup/agent.ts';
+import { InputLog } from '../../backup/input/input-log.ts';
 import type { BackupOutcome } from '../../backup/machine.ts';
 import type { BackupParts } from '../../backup/parts.ts';
 import { ReplicaStore } from '../../backup/store/replica-store.ts';
@@ -13,7 +14,7 @@ import { isUnderstudyError } from '../../shared/errors.ts';
 import type { AgentEvent } from '../../shared/observe/events.ts';
 import type { Random } from '../../shared/random.ts';
 import { AgentLinks } from './agent-links.ts';
-import { connectResumed, connectStandby, SimCable } from './cable.ts';
+import { SimCable, SimStandbyLine } from './cable.ts';
 import { openEncoder } from './codec.ts';
 import { CounterGuest, CounterStandby, guestPageCount } from './counter-guest.ts';
 import type { Host } from './host.ts';
@@ -22,6 +23,7 @@ import type { Side } from './parts.ts';
 import type { Thread } from './thread.ts';
 
 const backupPatience = 5;
+const inputLogBytesMax = 2 ** 20;
 
 /**
  * A process that has one role after the other, as `cli/role.ts` and the roles' `start.ts` do it:
@@ -187,6 +189,7 @@ export class AgentProcess {
           claims: links.claims,
           host: hostId,
           output: cable,
+          handover: cable,
           settings: {
             pace: settings.pace,
             windowBytes: settings.windowBytes,
@@ -241,13 +244,15 @@ export class AgentProcess {
       }
       await store.reclaim('earlier');
     }
-    const line = { thread: this.#main, outside: world.outside, host: host.number };
+    const line = new SimStandbyLine({
+      ...{ thread: this.#main, outside: world.outside, host: host.number },
+    });
     const standby = await WarmStandby.start(
       async () => {
         await this.#main.wait(30);
         this.standby = new CounterStandby(world, memory, this.#main, (process) => {
           host.guest = process;
-          connectResumed(line, process);
+          line.resumed(process);
         });
         return this.standby;
       },
@@ -270,7 +275,10 @@ export class AgentProcess {
       progress: links.progressOf(),
       claims: links.claims,
       host: host.hostId,
-      network: { connect: () => connectStandby(line, () => host.guest) },
+      network: line,
+      inputLog: new InputLog(inputLogBytesMax, ({ code, message, hint }) =>
+        links.emit({ kind: 'warning', code, message, hint }),
+      ),
     };
     const agent = new BackupAgent(world.parts.backup(parts, host));
     const { outcome, guest, base } = await agent.run(this.#stop.signal);

@@ -1,8 +1,10 @@
+import { asInputLog, HandoverInput } from '../../primary/output/handover-input.ts';
 import { HeldOutput } from '../../primary/output/held-output.ts';
 import type { PauseListener } from '../../primary/output/readable-guest.ts';
-import type { GuestOutput } from '../../primary/parts.ts';
+import type { GuestOutput, HandoverPort } from '../../primary/parts.ts';
 import type { Epoch } from '../../shared/ids.ts';
-import type { CounterProcess } from './counter-guest.ts';
+import type { InputFrame, InputLogMessage } from '../../shared/wire/input-body.ts';
+import type { CounterProcess, Request } from './counter-guest.ts';
 import type { Outside } from './outside.ts';
 import type { Thread } from './thread.ts';
 
@@ -21,8 +23,9 @@ export interface CableOptions {
  * What `GuestCable` is on a real host: the agent is the far end of the guest's cable. The gate and
  * what it holds are the real ones, sockets and TAPs are the simulation's.
  */
-export class SimCable implements GuestOutput, PauseListener {
+export class SimCable implements GuestOutput, HandoverPort, PauseListener {
   readonly #options: CableOptions;
+  readonly #handover: HandoverInput;
   readonly #held: HeldOutput;
   /** In the socket, because nobody reads. */
   readonly #unread: Uint8Array[] = [];
@@ -49,11 +52,21 @@ export class SimCable implements GuestOutput, PauseListener {
     });
     if (options.passes) this.releaseAll();
     guest.cable = (frame) => thread.inputNow(() => this.#read(frame));
+    this.#handover = new HandoverInput(({ frame }) => guest.request(requestOf(frame)), []);
     outside.attach(host, (request) => {
       thread.inputNow(() => {
-        if (this.#letsInput) guest.request(request);
+        if (!this.#letsInput || this.#handover.takes(0, frameOf(request))) return;
+        guest.request(request);
       });
     });
+  }
+
+  begin(): void {
+    this.#handover.begin();
+  }
+
+  forward(epoch: Epoch, send: (message: InputLogMessage) => void): void {
+    this.#handover.forward(asInputLog(epoch, send));
   }
 
   hold(): void {
@@ -62,6 +75,7 @@ export class SimCable implements GuestOutput, PauseListener {
 
   pausing(): void {
     this.#held.pausing();
+    this.#handover.pausing();
   }
 
   barrier(epoch: Epoch): void {
@@ -70,6 +84,7 @@ export class SimCable implements GuestOutput, PauseListener {
 
   resumed(): void {
     this.#held.resumed();
+    this.#handover.resumed();
   }
 
   acknowledged(epoch: Epoch): void {
@@ -78,6 +93,7 @@ export class SimCable implements GuestOutput, PauseListener {
 
   sessionEnded(): void {
     this.#held.sessionEnded();
+    this.#handover.ended();
   }
 
   releaseAll(): void {
@@ -87,6 +103,7 @@ export class SimCable implements GuestOutput, PauseListener {
 
   drop(): void {
     this.#held.drop();
+    this.#handover.dropped();
     this.#letsInput = false;
   }
 
@@ -111,17 +128,45 @@ export class SimCable implements GuestOutput, PauseListener {
 }
 
 /** What `StandbyNetwork` is on a real host: silent until the guest may run here. */
-export function connectStandby(
-  { thread, outside, host }: Pick<CableOptions, 'thread' | 'outside' | 'host'>,
-  guest: () => CounterProcess | undefined,
-): void {
-  outside.attach(host, (request) => thread.inputNow(() => guest()?.request(request)));
+export class SimStandbyLine {
+  readonly #line: Pick<CableOptions, 'thread' | 'outside' | 'host'>;
+  /** Frames in the cable of a standby that does not run yet. */
+  #waiting: readonly InputFrame[] = [];
+  #guest: CounterProcess | undefined;
+
+  constructor(line: Pick<CableOptions, 'thread' | 'outside' | 'host'>) {
+    this.#line = line;
+  }
+
+  connect(replay: readonly InputFrame[]): void {
+    const { thread, outside, host } = this.#line;
+    this.#waiting = replay;
+    outside.attach(host, (request) => thread.inputNow(() => this.#guest?.request(request)));
+  }
+
+  tell(frames: readonly InputFrame[]): void {
+    const guest = this.#guest;
+    if (guest === undefined) this.#waiting = [...this.#waiting, ...frames];
+    else for (const { frame } of frames) guest.request(requestOf(frame));
+  }
+
+  /** It runs. */
+  resumed(guest: CounterProcess): void {
+    const { thread, outside, host } = this.#line;
+    guest.cable = (frame) => thread.inputNow(() => outside.fromGuest(host, frame));
+    this.#guest = guest;
+    const waiting = this.#waiting;
+    this.#waiting = [];
+    thread.inputNow(() => this.tell(waiting));
+  }
 }
 
-/** As `connectStandby`, once it runs. */
-export function connectResumed(
-  { thread, outside, host }: Pick<CableOptions, 'thread' | 'outside' | 'host'>,
-  guest: CounterProcess,
-): void {
-  guest.cable = (frame) => thread.inputNow(() => outside.fromGuest(host, frame));
+/** A request as a frame on a cable, and back. */
+function frameOf({ client, number }: Request): Uint8Array {
+  return new Uint8Array(Uint32Array.of(client, number).buffer);
+}
+
+function requestOf(frame: Uint8Array): Request {
+  const [client, number] = new Uint32Array(Uint8Array.from(frame).buffer);
+  return { client: client!, number: number! };
 }

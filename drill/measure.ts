@@ -32,6 +32,8 @@ export interface Measurements {
     readonly syncMs: number;
   }[];
   readonly failoverMs: FailoverMs | null;
+  /** Each time the guest was protected again: for how long nobody could have taken it over. */
+  readonly unprotectedMs: readonly number[];
 }
 
 /**
@@ -102,6 +104,10 @@ export function measureRun(run: RunEvents): Measurements {
       .filter((event) => event.phase === 'done')
       .map(({ pages, bytes, syncMs }) => ({ pages, bytes, syncMs })),
     failoverMs: takeover === undefined ? null : measureFailover(run, takeover),
+    unprotectedMs: [...run.primary, ...run.backup]
+      .filter(isKind('reprotected'))
+      .sort((a, b) => a.atMs - b.atMs)
+      .map(({ unprotectedMs }) => unprotectedMs),
   };
 }
 

@@ -20,6 +20,7 @@ export interface DrillResult {
   readonly startUp: Measurements['startUp'];
   readonly sync: Measurements['sync'];
   readonly failoverMs: FailoverMs | null;
+  readonly unprotectedMs: Measurements['unprotectedMs'];
   /** The epoch from which the guest was resumed; null if it was not. */
   readonly resumedEpoch: number | null;
   /** The resumed RAM has the digest that the primary recorded for that epoch. */

@@ -166,9 +166,10 @@ function describePlace({ network }: Lab): string {
 export function describeSync(events: readonly TimedEvent[], progress: Progress): void {
   const sync = events.filter(isKind('sync')).findLast(({ phase }) => phase === 'done');
   if (sync === undefined) return;
-  const { pages, bytes, syncMs } = sync;
+  const { by, pages, bytes, syncMs } = sync;
+  const how = by === 'handover' ? 'without digests' : 'by digests';
   progress.line(
-    `synchronised: ${formatCount(pages)} pages in ${formatBytes(bytes)}, ${formatMs(syncMs)}`,
+    `synchronised ${how}: ${formatCount(pages)} pages in ${formatBytes(bytes)}, ${formatMs(syncMs)}`,
   );
 }
 

@@ -24,6 +24,10 @@ export function summarise(result: DrillResult, progress: Progress): void {
     );
   }
   if (failoverMs !== null) summariseFailover(failoverMs, progress);
+  if (result.unprotectedMs.length > 0) {
+    progress.heading('Unprotected');
+    progress.line(`each time for ${result.unprotectedMs.map(formatMs).join(', ')}`);
+  }
   if (result.client !== null) summariseClient(result.client, progress);
   progress.heading('Checks');
   for (const { name, ok, detail } of checks) progress.line(`${ok ? '✓' : '✗'} ${name}: ${detail}`);

@@ -111,6 +111,7 @@ function conditionTable({
   conditions: at,
   resumedEpoch,
   failoverMs,
+  unprotectedMs,
   startUp,
 }: DrillResult): string {
   const rows: [string, string][] = [
@@ -132,6 +133,7 @@ function conditionTable({
     ],
     ['resumed epoch', String(resumedEpoch ?? '–')],
     ['first answer to a client', formatMs(failoverMs?.service ?? null)],
+    ['unprotected, each time', unprotectedMs.map(formatMs).join(', ') || '–'],
   ];
   const cells = rows.map(
     ([name, value]) => `<tr><th>${escapeText(name)}</th><td>${escapeText(value)}</td></tr>`,

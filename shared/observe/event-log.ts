@@ -27,12 +27,18 @@ export function logEvent(log: Log, event: AgentEvent): void {
       log.info(`standby ready in ${ms(event.readyMs)}`, { event: 'standby', pid: event.pid });
       return;
     case 'sync': {
-      const { phase, session, pages, bytes, syncMs } = event;
+      const { phase, session, by, pages, bytes, syncMs } = event;
       const text =
         phase === 'started'
           ? `synchronising: ${pages} pages`
           : `synchronised: ${pages} pages, ${bytesText(bytes)} in ${ms(syncMs)}`;
-      log.info(text, { event: 'sync', phase, session });
+      log.info(text, { event: 'sync', phase, session, by });
+      return;
+    }
+    case 'reprotected': {
+      const { unprotectedMs } = event;
+      const text = `protected again after ${ms(unprotectedMs)}`;
+      log.info(text, { event: 'reprotected', unprotectedMs });
       return;
     }
     case 'disk-sync': {

@@ -31,6 +31,8 @@ export type AgentEvent =
       bytes: number;
       syncMs: number;
     }
+  /** The guest is protected again: so long nobody could have taken it over. */
+  | { kind: 'reprotected'; unprotectedMs: number }
   /** A replicated disk is brought level. */
   | {
       kind: 'disk-sync';

@@ -9,6 +9,7 @@ import type { EmitEvent } from './events.ts';
 import { EventsFile, type EventsFormat } from './events-file.ts';
 import { createEntryLog, createJsonLog, type Log } from './log.ts';
 import { Progress } from './progress.ts';
+import { ProtectionGap } from './protection-gap.ts';
 import { Terminal, type TerminalStream } from './terminal.ts';
 
 /** Everything by which one agent is seen from outside. */
@@ -58,6 +59,9 @@ export function createObserver(options: ObserverOptions): Observer {
       ? []
       : [openEventsFile(options.traceFile, hub, chromeTrace(Object.values(options.base)))]),
   ];
+  const gap = new ProtectionGap(hub.emit);
+  // After the others: what it says comes behind what it is about.
+  hub.subscribe((event) => gap.note(event));
   const stopProgress = startProgress(hub, log, isForPeople ? terminal : undefined);
   return {
     emit: hub.emit,

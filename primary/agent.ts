@@ -96,7 +96,7 @@ export class PrimaryAgent {
       clock: parts.clock,
       control: this.#control,
       post: (event) => this.#mailbox.post(event),
-      onHandedOver: () => this.#pursuit.lookForHigher(),
+      lookForHigher: () => this.#pursuit.lookForHigher(),
     });
   }
 

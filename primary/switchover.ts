@@ -11,8 +11,8 @@ export interface SwitchoverParts {
   readonly control: ControlChannel;
   readonly clock: AlarmClock;
   post(event: PrimaryEvent): void;
-  /** The backup says that it runs the guest: the record is to be read. */
-  onHandedOver(): void;
+  /** Reads the record and acts on it; true where no other host holds the highest term. */
+  lookForHigher(): Promise<boolean>;
 }
 
 /**
@@ -23,6 +23,7 @@ export class Switchover {
   readonly #parts: SwitchoverParts;
   #wanted: { resolve(): void; reject(error: UnderstudyError): void } | undefined;
   #callOffDeadline: (() => void) | undefined;
+  #callOffLook: (() => void) | undefined;
   /** The last checkpoint, while the guest can't have run since. */
   #left: { readonly session: Session; readonly ram: KnownRam } | undefined;
 
@@ -91,13 +92,26 @@ export class Switchover {
   handOver(about: About, epoch: Epoch): void {
     const { session } = about;
     const request = { kind: 'hand-over', epoch } as const;
+    this.#lookLater();
     this.#parts.control.ask(about, request, ['handed-over'], bounds.handoverMs).then(
-      () => this.#parts.onHandedOver(),
+      () => this.#parts.lookForHigher(),
       (error: unknown) => {
         const cause = error instanceof Error ? error.message : String(error);
         this.#parts.post({ kind: 'handover-failed', session, cause });
       },
     );
+  }
+
+  /**
+   * The answer may be lost, or late: what it would say is in the record before it is sent. One look
+   * at a time, until this side learns what becomes of the guest.
+   */
+  #lookLater(): void {
+    const callOff = this.#parts.clock.after(bounds.handoverLookMs, async () => {
+      const isOurs = await this.#parts.lookForHigher();
+      if (isOurs && this.#callOffLook === callOff) this.#lookLater();
+    });
+    this.#callOffLook = callOff;
   }
 
   /** The machine went from one state to another, because of `cause`. */
@@ -106,6 +120,8 @@ export class Switchover {
     // It runs again by a term of ours, or is synchronised anew.
     if (to.name !== 'claiming' && to.name !== 'stopped') this.#left = undefined;
     this.#callOffDeadline?.();
+    this.#callOffLook?.();
+    this.#callOffLook = undefined;
     const wanted = this.#wanted;
     this.#wanted = undefined;
     if (to.name === 'stopped' && to.outcome.kind === 'superseded') wanted?.resolve();

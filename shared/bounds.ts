@@ -73,6 +73,8 @@ export const bounds = Object.freeze({
   switchoverReadyMs: 60_000,
   /** From the pause of the guest: after so long the primary tries to go on itself. */
   handoverMs: 3000,
+  /** So long after it has asked the backup to go on, and again, it reads the record: did it? */
+  handoverLookMs: 250,
 
   // Acknowledgements.
   /** A backup says its newest one again after so long. */
@@ -191,6 +193,7 @@ relation('wedged is later than silent', b.wedgedLimitMs > b.silenceLimitMs);
 relation('a pending command is answered', b.commandMs < b.controlAnswerMs);
 relation('a pending command is not idle', b.commandMs < b.controlIdleMs);
 relation('a look at the record is no pending command', b.recordLookMs < b.commandMs);
+relation('a lost answer does not cost the handover', b.handoverLookMs * 4 < b.handoverMs);
 relation('reconnect waits are in order', b.reconnectWaitMsMin <= b.reconnectWaitMsMax);
 
 function relation(promise: string, holds: boolean): void {

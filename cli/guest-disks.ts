@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { toGuestConfig } from '../shared/config/guest-section.ts';
 import type { BackupConfig, PrimaryConfig } from '../shared/config/schema.ts';
 import { DiskServer } from '../shared/disk/disk-server.ts';
+import type { EmitEvent } from '../shared/observe/events.ts';
 import { guestPaths } from '../shared/qemu/guest-options.ts';
 
 /**
@@ -11,6 +12,7 @@ import { guestPaths } from '../shared/qemu/guest-options.ts';
  */
 export async function serveDisks(
   config: PrimaryConfig | BackupConfig,
+  emit: EmitEvent,
 ): Promise<DiskServer | undefined> {
   const replicated = config.guest.disks.filter(({ replicate }) => replicate);
   if (replicated.length === 0) return undefined;
@@ -24,5 +26,6 @@ export async function serveDisks(
     onDeath: (error) => {
       throw error;
     },
+    onTrouble: ({ code, message, hint }) => emit({ kind: 'warning', code, message, hint }),
   });
 }

@@ -30,7 +30,7 @@ export async function runRole(
   const socket = await ControlSocket.listen(join(runFolder, name), (line) => console.answer(line));
   let disks: DiskServer | undefined;
   try {
-    disks = await serveDisks(config);
+    disks = await serveDisks(config, observer.emit);
     return await changeRoles(config, observer.emit, stop, console, disks);
   } finally {
     await disks?.close();

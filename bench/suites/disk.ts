@@ -55,7 +55,13 @@ async function serve(folder: string, name: string, undo: UndoList) {
     throw error;
   };
   const images = [await makeImage(folder, name)];
-  const server = await DiskServer.start({ images, socketPath, mapFolder: folder, onDeath });
+  const server = await DiskServer.start({
+    images,
+    socketPath,
+    mapFolder: folder,
+    onDeath,
+    onTrouble: onDeath,
+  });
   undo.defer(() => server.close());
   server.openToChanges();
   return { server, uri: `nbd+unix:///disk0?socket=${socketPath}` };

@@ -115,6 +115,8 @@ export interface PlainError {
 export type FromDiskThread =
   | { readonly kind: 'ready'; readonly sizes: readonly number[] }
   | { readonly kind: 'failed'; readonly error: PlainError }
+  /** The host failed a request of the guest, which was told so. */
+  | { readonly kind: 'trouble'; readonly error: PlainError }
   | {
       readonly kind: 'changes';
       readonly log: number;

@@ -23,6 +23,8 @@ export interface DiskServerOptions {
   readonly mapFolder: string;
   /** The thread died: `E_DISK_THREAD`. */
   readonly onDeath: (error: UnderstudyError) => void;
+  /** The host failed a request, and the guest was told: `E_DISK_IO`, once a minute for each disk. */
+  readonly onTrouble: (error: UnderstudyError) => void;
 }
 
 /**
@@ -46,6 +48,7 @@ export class DiskServer {
   #log = 0;
   #take: TakeChanges | undefined;
   #closing = false;
+  readonly #onTrouble: (error: UnderstudyError) => void;
 
   /** Resolves when QEMU can connect. Throws `E_DISK_UNAVAILABLE`, `E_DISK_LOCKED`. */
   static async start(options: DiskServerOptions): Promise<DiskServer> {
@@ -53,7 +56,7 @@ export class DiskServer {
     const { images, socketPath, mapFolder } = options;
     const workerData: DiskTask = { images, socketPath, mapFolder, control };
     const worker = new Worker(new URL('./disk-worker.js', import.meta.url), { workerData });
-    const server = new DiskServer(worker, new Int32Array(control), options.onDeath);
+    const server = new DiskServer(worker, new Int32Array(control), options);
     await new Promise<void>((resolve, reject) => {
       worker.once('error', reject);
       worker.once('message', (message: FromDiskThread) => {
@@ -73,8 +76,9 @@ export class DiskServer {
   private constructor(
     worker: Worker,
     control: Int32Array,
-    onDeath: (error: UnderstudyError) => void,
+    { onDeath, onTrouble }: Pick<DiskServerOptions, 'onDeath' | 'onTrouble'>,
   ) {
+    this.#onTrouble = onTrouble;
     this.#worker = worker;
     this.#control = control;
     worker.on('message', (message: FromDiskThread) => this.#onMessage(message));
@@ -211,6 +215,9 @@ export class DiskServer {
       case 'done':
         this.#calls.get(message.call)?.resolve(message.result);
         this.#calls.delete(message.call);
+        return;
+      case 'trouble':
+        this.#onTrouble(revived(message.error));
         return;
       case 'not-done':
         this.#calls.get(message.call)?.reject(revived(message.error));

@@ -37,7 +37,10 @@ const state: DiskState = {
   log: undefined,
   control: new Int32Array(task.control),
   flushing: new Set(),
+  trouble,
 };
+/** When an operator was last told of a disk that fails. */
+const toldAtMs: number[] = [];
 let logNumber = 0;
 /** Changes that wait for room in the log, or to be allowed, in order. */
 const waiting: (() => void)[] = [];
@@ -50,6 +53,8 @@ let settling = false;
 /** Another one where a session begins or ends, or the guest's host changes. */
 let generation = 0;
 const settleEveryMs = 10_000;
+const troubleMs = 60_000;
+const diskHint = 'See the state of the disk and its file system on this host.';
 let server: NbdServer | undefined;
 let digester: { readonly settings: DigestSettings; readonly it: PageDigester } | undefined;
 
@@ -184,6 +189,17 @@ function startLog(log: number, frameBytes: number): void {
   });
 }
 
+/** The guest is told of each failure, an operator of the first one in a while. */
+function trouble(disk: number, what: string, error: unknown): void {
+  const code = systemCode(error);
+  const nowMs = performance.now();
+  if (code === undefined || nowMs < (toldAtMs[disk] ?? Number.NEGATIVE_INFINITY) + troubleMs)
+    return;
+  toldAtMs[disk] = nowMs;
+  const message = `${what} ${images[disk]!.path} failed for the guest, which was told: ${code}`;
+  say({ kind: 'trouble', error: { code: 'E_DISK_IO', message, hint: diskHint } });
+}
+
 function openMap(image: DiskImage, index: number): ChangeMap {
   const { sizeBytes, identity } = image;
   const path = join(task.mapFolder, `disk-changes-${index}`);
@@ -255,8 +271,7 @@ function plain(error: unknown): PlainError {
   }
   const cause = systemCode(error);
   if (cause === undefined) throw error;
-  const hint = 'See the state of the disk and its file system on this host.';
-  return { code: 'E_DISK_IO', message: (error as Error).message, hint };
+  return { code: 'E_DISK_IO', message: (error as Error).message, hint: diskHint };
 }
 
 function say(message: FromDiskThread): void {

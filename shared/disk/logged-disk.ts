@@ -14,6 +14,8 @@ export interface DiskState {
   readonly control: Int32Array;
   /** To be called when the guest stops: each ends the waiting of a FLUSH. */
   readonly flushing: Set<() => void>;
+  /** The host failed what the guest asked for: reading, writing or syncing. */
+  readonly trouble: (disk: number, what: string, error: unknown) => void;
 }
 
 type Image = Omit<DiskImage, 'close' | 'path' | 'nextData' | 'identity'>;
@@ -45,11 +47,21 @@ export class LoggedDisk implements NbdDisk {
   }
 
   readCached(offset: number, target: Uint8Array, address: bigint): boolean {
-    return this.#image.readCached(offset, target, address);
+    try {
+      return this.#image.readCached(offset, target, address);
+    } catch (error) {
+      this.#state.trouble(this.#disk, 'reading', error);
+      throw error;
+    }
   }
 
-  read(offset: number, target: Uint8Array): Promise<void> {
-    return this.#image.read(offset, target);
+  async read(offset: number, target: Uint8Array): Promise<void> {
+    try {
+      await this.#image.read(offset, target);
+    } catch (error) {
+      this.#state.trouble(this.#disk, 'reading', error);
+      throw error;
+    }
   }
 
   write(offset: number, source: Uint8Array): void {
@@ -58,6 +70,7 @@ export class LoggedDisk implements NbdDisk {
     try {
       this.#image.write(offset, source);
     } catch (error) {
+      this.#state.trouble(this.#disk, 'writing', error);
       this.#logFailed(offset, source.length);
       throw error;
     }
@@ -70,6 +83,7 @@ export class LoggedDisk implements NbdDisk {
     try {
       this.#image.zero(offset, length, mayPunch);
     } catch (error) {
+      this.#state.trouble(this.#disk, 'writing', error);
       this.#logFailed(offset, length);
       throw error;
     }
@@ -90,7 +104,7 @@ export class LoggedDisk implements NbdDisk {
       this.#failed = undefined;
       throw failed;
     }
-    const synced = this.#image.flush();
+    const synced = this.#sync();
     const { log, control, flushing } = this.#state;
     if (log === undefined) {
       await synced;
@@ -131,7 +145,7 @@ export class LoggedDisk implements NbdDisk {
 
   /** Syncs what came by epochs alone, beside the guest: the next FLUSH tells of a failure. */
   syncSoon(): void {
-    this.#image.flush().catch((error: unknown) => {
+    this.#sync().catch((error: unknown) => {
       this.#failed = error;
     });
   }
@@ -145,6 +159,15 @@ export class LoggedDisk implements NbdDisk {
   unchanged(pages: Uint32Array): Uint32Array {
     const changed = this.#changed;
     return pages.filter((page) => changed?.has(page) === false);
+  }
+
+  async #sync(): Promise<void> {
+    try {
+      await this.#image.flush();
+    } catch (error) {
+      this.#state.trouble(this.#disk, 'syncing', error);
+      throw error;
+    }
   }
 
   /** Before anything is changed. Throws where that can't be remembered: then nothing is. */

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { DiskServer } from '../../../shared/disk/disk-server.ts';
+import type { UnderstudyError } from '../../../shared/errors.ts';
 
 const run = promisify(execFile);
 
@@ -15,6 +16,8 @@ export interface ServedDisk {
   /** The output of a judge. Rejects where it ends with an error. */
   judge(program: string, ...args: string[]): Promise<string>;
   qemuIo(...commands: string[]): Promise<string>;
+  /** What an operator was told of failing requests. */
+  readonly troubles: UnderstudyError[];
 }
 
 /** An empty image, in a folder of its own below `below`, behind a server of ours. */
@@ -30,11 +33,13 @@ export async function withServedDisk(
     const onDeath = (error: Error) => {
       throw error;
     };
+    const troubles: UnderstudyError[] = [];
     const server = await DiskServer.start({
       images: [image],
       socketPath,
       mapFolder: folder,
       onDeath,
+      onTrouble: (error) => troubles.push(error),
     });
     try {
       server.openToChanges();
@@ -48,7 +53,7 @@ export async function withServedDisk(
       };
       const qemuIo = (...commands: string[]) =>
         judge('qemu-io', '-f', 'raw', ...commands.flatMap((one) => ['-c', one]), uri);
-      await work({ folder, image, server, uri, judge, qemuIo });
+      await work({ folder, image, server, uri, judge, qemuIo, troubles });
     } finally {
       await server.close();
     }

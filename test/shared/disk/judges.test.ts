@@ -13,6 +13,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import test from 'ava';
 import { DiskServer } from '../../../shared/disk/disk-server.ts';
+import type { UnderstudyError } from '../../../shared/errors.ts';
 import { mountTmpfs } from '../../tmpfs.ts';
 import { emptyImage, type ServedDisk, withServedDisk } from './disk-fixture.ts';
 
@@ -126,10 +127,20 @@ test('a client that goes away in the middle of a write has written nothing', asy
   });
 });
 
+/** The thread tells by a message, which may come after the client's end. */
+async function isToldOf(troubles: readonly UnderstudyError[]): Promise<void> {
+  const deadline = Date.now() + 60_000;
+  while (troubles.length === 0 && Date.now() < deadline) {
+    await new Promise((resolve) => setTimeout(resolve, 10));
+  }
+}
+
 test('a file that became shorter is an I/O error, never silence', async (t) => {
-  await withServedDisk(8 * mib, async ({ image, qemuIo }) => {
+  await withServedDisk(8 * mib, async ({ image, qemuIo, troubles }) => {
     truncateSync(image, mib);
     await t.throwsAsync(qemuIo('read 4M 4k'), { message: /Input\/output error/ });
+    await isToldOf(troubles);
+    t.regex(troubles[0]!.message, /reading .*EIO/);
   });
 });
 
@@ -139,9 +150,14 @@ test('a full disk of the host is an error of the write, never silence', async (t
   try {
     await withServedDisk(
       8 * mib,
-      async ({ image, qemuIo }) => {
+      async ({ image, qemuIo, troubles }) => {
         t.notRegex(await qemuIo('write -P 5 0 1M', 'flush'), /failed/);
+        t.deepEqual(troubles, []);
         await t.throwsAsync(qemuIo('write -P 6 1M 6M'), { message: /No space left on device/ });
+        await isToldOf(troubles);
+        const told = troubles.map(({ code, message }) => `${code} ${message}`);
+        t.is(told.length, 1, 'an operator is told, once for all that fails in a while');
+        t.regex(told[0]!, /E_DISK_IO writing .*a\.raw failed for the guest.*ENOSPC/);
         // The disk lives on: what was there is there, and what has room is taken.
         t.notRegex(await qemuIo('read -P 5 0 1M', 'write -P 7 0 64k', 'flush'), /failed/);
         t.true(
@@ -170,6 +186,7 @@ test('what may only be read is refused as a disk', async (t) => {
       socketPath,
       mapFolder: folder,
       onDeath: () => {},
+      onTrouble: () => {},
     });
     await t.throwsAsync(start, { code: 'E_DISK_UNAVAILABLE', message: /EROFS/ });
   } finally {
@@ -180,10 +197,10 @@ test('what may only be read is refused as a disk', async (t) => {
 
 test('a disk is refused where it is missing, empty, or in use', async (t) => {
   await withServedDisk(mib, async ({ folder, image }) => {
-    const onDeath = () => {};
+    const nobody = { onDeath: () => {}, onTrouble: () => {} };
     const start = (path: string) =>
       DiskServer.start({
-        ...{ images: [path], socketPath: join(folder, 'other.sock'), mapFolder: folder, onDeath },
+        ...{ images: [path], socketPath: join(folder, 'other.sock'), mapFolder: folder, ...nobody },
       });
     await t.throwsAsync(start(join(folder, 'missing.raw')), { code: 'E_DISK_UNAVAILABLE' });
     writeFileSync(join(folder, 'empty.raw'), '');

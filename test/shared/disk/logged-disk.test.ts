@@ -7,6 +7,7 @@ import { diskChanges } from '../../../shared/wire/disk-body.ts';
 /** What FLUSH promises, with a host's disk whose syncs end when the test says so. */
 
 function diskWithSlowSync(other: Partial<ConstructorParameters<typeof LoggedDisk>[0]> = {}) {
+  const troubles: [disk: number, what: string, error: unknown][] = [];
   const syncs: { resolve: () => void; reject: (error: Error) => void }[] = [];
   const image = {
     sizeBytes: 4096,
@@ -25,9 +26,10 @@ function diskWithSlowSync(other: Partial<ConstructorParameters<typeof LoggedDisk
     log: new ChangeLog({ frameBytes: 4096, bytesMax: 4096, handOut: () => {} }),
     control: new Int32Array(diskControl.cells),
     flushing: new Set(),
+    trouble: (...told) => troubles.push(told),
   };
   state.control[diskControl.changes] = changesAre.open;
-  return { disk: new LoggedDisk(image, 0, state, { note: () => {} }), state, syncs };
+  return { disk: new LoggedDisk(image, 0, state, { note: () => {} }), state, syncs, troubles };
 }
 
 async function isDone(work: Promise<void>): Promise<boolean> {
@@ -76,11 +78,16 @@ test('without a backup every FLUSH waits, also in a pause', async (t) => {
 });
 
 test('a sync that fails after nobody waited for it is an error of the next FLUSH, once', async (t) => {
-  const { disk, state, syncs } = diskWithSlowSync();
+  const { disk, state, syncs, troubles } = diskWithSlowSync();
   Atomics.store(state.control, diskControl.pausing, 1);
   await disk.flush();
   syncs[0]!.reject(Object.assign(new Error('no'), { code: 'EIO' }));
   await new Promise((resolve) => setImmediate(resolve));
+  t.deepEqual(
+    troubles.map(([disk, what]) => [disk, what]),
+    [[0, 'syncing']],
+    'an operator hears of it at once',
+  );
   await t.throwsAsync(disk.flush(), { code: 'EIO' });
   await disk.flush();
 });
@@ -100,7 +107,7 @@ test('where the guest does not run no change is made, from the moment at which i
 
 test('a change that fails is told, and the log has what is there then', (t) => {
   const bodies: Uint8Array[] = [];
-  const { disk, state } = diskWithSlowSync({
+  const { disk, state, troubles } = diskWithSlowSync({
     write: () => {
       throw Object.assign(new Error('no'), { code: 'EIO' });
     },
@@ -116,6 +123,7 @@ test('a change that fails is told, and the log has what is there then', (t) => {
   t.deepEqual(others, []);
   t.deepEqual([change!.offset, change!.length], [512, 1000]);
   t.true(change!.data!.every((byte) => byte === 7));
+  t.is(troubles[0]![1], 'writing');
 });
 
 test('a page that is changed during a comparison is left out of it, whatever changes it', (t) => {

@@ -149,7 +149,7 @@ const sideLog = (lab: LabConfig, side: SideFolders) => ({
 
 /** Folder and file names of one side below the run's folders. */
 export function sideFolders(
-  side: 'primary' | 'backup',
+  side: string,
   runFolder: string,
   memoryFolder: string,
   hostPorts: readonly number[],

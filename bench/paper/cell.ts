@@ -15,9 +15,11 @@ export interface Cell {
 export interface CellResult extends Cell {
   /**
    * Type I downtime: from the kill of the primary's host until a client's new question is
-   * answered. Null where the guest did not come back.
+   * answered. Median of the failovers; null where the guest never came back.
    */
   readonly typeIMs: number | null;
+  /** Of each failover; null where the guest did not come back. */
+  readonly typeISamplesMs: readonly (number | null)[];
   /** From the kill until the guest ran on, as the backup knows it: without the network. */
   readonly resumedMs: number;
   /** From the kill until an answer goes beyond all that clients had been told. */
@@ -40,6 +42,16 @@ export interface FailedCell extends Cell {
   readonly notRun: string;
 }
 
+/**
+ * One guest's life: the cells of a mode on a workload, one after the other. Each failover leaves the
+ * guest at another host, where it is protected again.
+ */
+export interface Life {
+  readonly mode: Mode;
+  readonly workload: WorkloadName;
+  readonly cells: readonly Cell[];
+}
+
 /** LLM's checkpoints are rarer than its batches of input by so much. */
 export const llmCheckpointPeriods = 20;
 
@@ -57,10 +69,31 @@ export const isUsual = ({ periodMs, blockBytes, sharing, compression }: Cell) =>
 /** What writes the most memory, for what is compared on one workload alone. */
 export const memoryBound: WorkloadName = 'memory-256';
 
+/** The paper's own four workloads: figure 4 has each against the period. */
+const paperWorkloads: readonly WorkloadName[] = ['web', 'ep', 'dynamic', 'mix'];
+export const periodWorkloads = [...paperWorkloads, memoryBound];
+
 /** The cells of a run, none twice; with names, of these workloads only. */
 export function planCells(quick: boolean, only: readonly WorkloadName[] = []): readonly Cell[] {
-  const cells = quick ? mainCells(['idle', memoryBound, 'redis']) : fullCells();
+  const names = workloads.map(({ name }) => name);
+  const asked = only.length === 0 && quick ? quickWorkloads : names;
+  const cells = quick ? mainCells(asked) : fullCells(asked);
   return only.length === 0 ? cells : cells.filter(({ workload }) => only.includes(workload));
+}
+
+const quickWorkloads: readonly WorkloadName[] = ['idle', memoryBound, 'redis'];
+
+/** The cells of each guest together, in the order in which it meets them. */
+export function livesOf(cells: readonly Cell[]): readonly Life[] {
+  const lives = new Map<string, Cell[]>();
+  for (const cell of cells) {
+    const key = `${cell.mode}, ${cell.workload}`;
+    lives.set(key, [...(lives.get(key) ?? []), cell]);
+  }
+  return [...lives.values()].map((own) => {
+    const { mode, workload } = own[0]!;
+    return { mode, workload, cells: own };
+  });
 }
 
 const cell = (mode: Mode, workload: WorkloadName, periodMs = usualMs): Cell => ({
@@ -72,13 +105,13 @@ const cell = (mode: Mode, workload: WorkloadName, periodMs = usualMs): Cell => (
 const mainCells = (names: readonly WorkloadName[]): Cell[] =>
   names.flatMap((name) => comparedModes.map((mode) => cell(mode, name)));
 
-function fullCells(): Cell[] {
+function fullCells(names: readonly WorkloadName[]): Cell[] {
   // Figure 4's other axis.
-  const periods = [50, 200].flatMap((periodMs) =>
-    comparedModes.map((mode) => cell(mode, memoryBound, periodMs)),
+  const periods = periodWorkloads.flatMap((name) =>
+    [50, 200].flatMap((periodMs) => comparedModes.map((mode) => cell(mode, name, periodMs))),
   );
   // Figure 5a.
-  const blocks = (['ep', memoryBound, 'redis'] as const).flatMap((name) =>
+  const blocks = paperWorkloads.flatMap((name) =>
     ([128, 256] as const).map((blockBytes) => ({ ...cell('fgbi', name), blockBytes })),
   );
   // Figure 5b.
@@ -87,7 +120,7 @@ function fullCells(): Cell[] {
     { sharing: true, compression: false },
     { sharing: false, compression: true },
   ].map((part) => ({ ...cell('fgbi', memoryBound), ...part }));
-  return [...mainCells(workloads.map(({ name }) => name)), ...periods, ...blocks, ...parts];
+  return [...mainCells(names), ...periods, ...blocks, ...parts];
 }
 
 /** `fgbi, ep, 100 ms`, and what is not as usual. */

@@ -1,6 +1,13 @@
 import { type BarChart, barChart } from '../bar-chart.ts';
-import { type Cell, type CellResult, comparedModes, isUsual, memoryBound } from './cell.ts';
-import { workloads } from './workloads.ts';
+import {
+  type Cell,
+  type CellResult,
+  comparedModes,
+  isUsual,
+  memoryBound,
+  periodWorkloads,
+} from './cell.ts';
+import { type WorkloadName, workloads } from './workloads.ts';
 
 export interface Figure {
   readonly file: string;
@@ -26,11 +33,13 @@ export function paperFigures(cells: readonly CellResult[]): readonly Figure[] {
       names: comparedModes,
       groups: byWorkload(cells, (cell) => cell.regainedMs),
     }),
-    figure('type-i-periods.svg', {
-      ...millis(`Figure 4: type I downtime against the period, ${memoryBound}`),
-      names: comparedModes,
-      groups: byPeriod(cells, (cell) => cell.typeIMs),
-    }),
+    ...periodWorkloads.map((name) =>
+      figure(periodFigure(name), {
+        ...millis(`Figure 4: type I downtime against the period, ${name}`),
+        names: comparedModes,
+        groups: byPeriod(cells, name, (cell) => cell.typeIMs),
+      }),
+    ),
     figure('type-ii.svg', {
       ...millis('Table 1: type II downtime, median, at 100 ms'),
       names: comparedModes,
@@ -52,6 +61,9 @@ export function paperFigures(cells: readonly CellResult[]): readonly Figure[] {
     }),
   ].filter((one) => one !== undefined);
 }
+
+/** Of one workload: the paper's figure 4 has one drawing for each, too. */
+export const periodFigure = (workload: WorkloadName) => `type-i-periods-${workload}.svg`;
 
 const millis = (title: string) => ({
   ...{ title, yLabel: 'ms (logarithmic)', format: wholeMs, logarithmic: true },
@@ -84,14 +96,17 @@ function byWorkload(cells: readonly CellResult[], value: Value): BarChart['group
 
 const whole = { blockBytes: 64, sharing: true, compression: true } as const;
 
-function byPeriod(cells: readonly CellResult[], value: Value): BarChart['groups'] {
-  const periods = [...new Set(cells.map(({ periodMs }) => periodMs))].sort((a, b) => a - b);
+function byPeriod(
+  cells: readonly CellResult[],
+  workload: WorkloadName,
+  value: Value,
+): BarChart['groups'] {
+  const own = cells.filter((cell) => cell.workload === workload);
+  const periods = [...new Set(own.map(({ periodMs }) => periodMs))].sort((a, b) => a - b);
   if (periods.length < 2) return [];
   return periods.map((periodMs) => ({
     label: `${periodMs} ms`,
-    values: comparedModes.map((mode) =>
-      valueAt(cells, { ...whole, mode, workload: memoryBound, periodMs }, value),
-    ),
+    values: comparedModes.map((mode) => valueAt(own, { ...whole, mode, periodMs }, value)),
   }));
 }
 

@@ -9,8 +9,8 @@ import { addPrograms, toEntries } from '../../drill/lab-guest/image.ts';
 import { resolvePackages, unpackPackages } from '../../drill/lab-guest/packages.ts';
 
 /** Loads that are compiled here, and those that are scripts. */
-const compiled = ['ep', 'write-loop'] as const;
-const scripts = ['init', 'store', 'web', 'compile', 'compress'] as const;
+const compiled = ['ep', 'write-loop', 'cgi-server'] as const;
+const scripts = ['init', 'store', 'web', 'dynamic', 'mix', 'compile', 'compress'] as const;
 
 /** Debian packages that scripts need: their programs, and the packages of their libraries. */
 const packages = ['nginx', 'tcc'];

@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { readFile, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { AgentProcess } from '../../drill/agent-process.ts';
 import { isStartedGuest } from '../../drill/lab.ts';
@@ -18,118 +18,150 @@ import { backupConfigOf, bridge, primaryConfigOf } from './pair-config.ts';
 const stepMsMax = 90_000;
 const stopMs = 10_000;
 
+/** One of the hosts on which the guest ever was: their agent, while it lives. */
+interface Host {
+  readonly name: string;
+  readonly agent: AgentProcess;
+}
+
 /**
  * Two agents, a NATS server and a guest on a cable, in this process's own network namespace. The
- * guest is kept to one core, everything else to the other.
+ * guest is kept to one core, everything else to the other. After a failover the host that was
+ * killed is gone for good: the guest's next backup is another host, which knows nothing of it.
  */
 export class HostPair {
-  readonly #cell: Cell;
   readonly #guest: LabGuest;
   readonly #signal: AbortSignal;
   readonly #folder: RunFolder;
   readonly #server: EmbeddedServer;
-  #primary: AgentProcess | undefined;
-  #backup: AgentProcess | undefined;
+  #hostCount = 0;
+  #agentCount = 0;
+  #primary: Host | undefined;
+  #backup: Host | undefined;
 
-  static async start(cell: Cell, guest: LabGuest, signal: AbortSignal): Promise<HostPair> {
+  static async start(guest: LabGuest, signal: AbortSignal): Promise<HostPair> {
     setUpNetwork();
     pin(process.pid, 'agents');
     const folder = await makeRunFolder('/dev/shm');
     try {
       const server = await EmbeddedServer.start({ folder: join(folder.path, 'nats') });
-      return new HostPair({ cell, guest, signal, folder, server });
+      return new HostPair(guest, signal, folder, server);
     } catch (error) {
       await removeRunFolder(folder, false);
       throw error;
     }
   }
 
-  private constructor(parts: {
-    cell: Cell;
-    guest: LabGuest;
-    signal: AbortSignal;
-    folder: RunFolder;
-    server: EmbeddedServer;
-  }) {
-    this.#cell = parts.cell;
-    this.#guest = parts.guest;
-    this.#signal = parts.signal;
-    this.#folder = parts.folder;
-    this.#server = parts.server;
+  private constructor(
+    guest: LabGuest,
+    signal: AbortSignal,
+    folder: RunFolder,
+    server: EmbeddedServer,
+  ) {
+    this.#guest = guest;
+    this.#signal = signal;
+    this.#folder = folder;
+    this.#server = server;
   }
 
-  /** Starts the primary; returns when its guest runs, unprotected. */
-  async startPrimary(): Promise<void> {
-    const side = this.#side('primary');
-    const config = primaryConfigOf(this.#cell, this.#guest, side, this.#server.url);
-    this.#primary = await this.#startAgent('primary', printConfig(config), side);
-    const started = await this.#waitFor(this.#primary, isStartedGuest, 'the guest to start');
+  /**
+   * Starts a primary as the cell says; returns when its guest runs, unprotected. After a failover
+   * that is where the guest is: the agent there ends, and another one takes the guest on.
+   */
+  async startPrimary(cell: Cell): Promise<void> {
+    const survivor = this.#primary;
+    await survivor?.agent.stop(stopMs);
+    survivor?.agent.tail.close();
+    const name = survivor?.name ?? (await this.#newHost());
+    this.#primary = await this.#startAgent('primary', name, cell);
+    const { agent } = this.#primary;
+    const started = await this.#waitFor(agent, isStartedGuest, 'the guest to start');
     pin(started.pid, 'guest');
   }
 
   /** Starts the backup; returns when the guest is protected. */
-  async startBackup(): Promise<void> {
-    const side = this.#side('backup');
-    const config = backupConfigOf(this.#cell, this.#guest, side, this.#server.url);
-    this.#backup = await this.#startAgent('backup', printConfig(config), side);
-    const standby = await this.#waitFor(this.#backup, isKind('standby'), 'the standby');
+  async startBackup(cell: Cell): Promise<void> {
+    this.#backup = await this.#startAgent('backup', await this.#newHost(), cell);
+    const standby = await this.#waitFor(this.#backup.agent, isKind('standby'), 'the standby');
     pin(standby.pid, 'guest');
-    await this.#waitFor(this.#primary!, isProtected, 'the guest to be protected');
+    await this.#waitFor(this.#primary!.agent, isProtected, 'the guest to be protected');
   }
 
   /** What the primary has recorded so far. Throws where protection broke. */
   primaryEvents(): readonly TimedEvent[] {
-    const primary = this.#primary!;
-    primary.tail.poll();
-    const broken = primary.tail.events.find(isUnprotected);
+    const { tail } = this.#primary!.agent;
+    tail.poll();
+    const broken = tail.events.find(isUnprotected);
     if (broken !== undefined) throw new Error(`protection broke: ${broken.cause}`);
-    return primary.tail.events;
+    return tail.events;
   }
 
   /** SIGKILL to the primary agent and its guest. Returns when the backup has taken over. */
   async killPrimaryHost(killed: () => void): Promise<EventOf<'takeover'>> {
-    const primary = this.#primary!;
-    primary.tail.poll();
-    const guest = primary.tail.events.findLast(isStartedGuest);
-    primary.kill('SIGKILL');
+    const [dead, survivor] = [this.#primary!, this.#backup!];
+    dead.agent.tail.poll();
+    const guest = dead.agent.tail.events.findLast(isStartedGuest);
+    dead.agent.kill('SIGKILL');
     if (guest !== undefined) killIfThere(guest.pid, 'SIGKILL');
     killed();
-    const takeover = await this.#waitFor(this.#backup!, isKind('takeover'), 'the takeover');
+    const takeover = await this.#waitFor(survivor.agent, isKind('takeover'), 'the takeover');
     // Where the backup came to another QEMU than the first.
     pin(takeover.pid, 'guest');
+    [this.#primary, this.#backup] = [survivor, undefined];
+    await dead.agent.stop(stopMs);
+    dead.agent.tail.close();
+    await rm(join(this.#folder.memoryPath, dead.name), { recursive: true, force: true });
     return takeover;
   }
 
   /** The last lines of the logs and of the guest's console, for a step that failed. */
   async lastLogLines(): Promise<string> {
-    const console = await readFile(this.#side('primary').serialLog, 'utf8').catch(() => '');
-    const logs = [this.#primary, this.#backup].flatMap((agent) =>
-      agent === undefined ? [] : [agent.role, ...agent.lastLines(15)],
-    );
-    return [...logs, 'console', ...console.trim().split('\n').slice(-5)].join('\n');
+    const hosts = [this.#primary, this.#backup].filter((host) => host !== undefined);
+    const logs = hosts.flatMap(({ name, agent }) => [name, ...agent.lastLines(15)]);
+    const consoles = hosts.map(async ({ name }) => {
+      const text = await readFile(this.#side(name).serialLog, 'utf8').catch(() => '');
+      return [`console of ${name}`, ...text.trim().split('\n').slice(-5)];
+    });
+    return [...logs, ...(await Promise.all(consoles)).flat()].join('\n');
   }
 
   async takeDown(): Promise<void> {
-    for (const agent of [this.#primary, this.#backup]) {
-      agent?.kill('SIGKILL');
-      await agent?.stop(stopMs);
-      agent?.tail.close();
+    for (const host of [this.#primary, this.#backup]) {
+      host?.agent.kill('SIGKILL');
+      await host?.agent.stop(stopMs);
+      host?.agent.tail.close();
     }
     await this.#server.stop();
     await endRunProcesses(this.#folder.mark, stopMs);
     await removeRunFolder(this.#folder, false);
   }
 
-  #side(name: 'primary' | 'backup'): SideFolders {
+  async #newHost(): Promise<string> {
+    const name = `host${this.#hostCount++}`;
+    await mkdir(join(this.#folder.memoryPath, name));
+    await mkdir(join(this.#folder.path, name));
+    return name;
+  }
+
+  #side(name: string): SideFolders {
     return sideFolders(name, this.#folder.path, this.#folder.memoryPath, []);
   }
 
-  async #startAgent(role: 'primary' | 'backup', config: string, side: SideFolders) {
-    const configFile = join(this.#folder.path, `${role}.yaml`);
-    await writeFile(configFile, config);
-    const { eventsFile } = side;
-    const runFolder = this.#folder.path;
-    return new AgentProcess({ role, configFile, eventsFile, runFolder, enter: [] });
+  async #startAgent(role: 'primary' | 'backup', name: string, cell: Cell): Promise<Host> {
+    const folder = this.#folder.path;
+    // Another agent of the same host says what it does in a file of its own.
+    const nameOfFile = `${role}${this.#agentCount++}`;
+    const eventsFile = join(folder, `${nameOfFile}.jsonl`);
+    const side = { ...this.#side(name), eventsFile };
+    const configOf = role === 'primary' ? primaryConfigOf : backupConfigOf;
+    const config = configOf(cell, this.#guest, side, this.#server.url);
+    const configFile = join(folder, `${nameOfFile}.yaml`);
+    await writeFile(configFile, printConfig(config));
+    const runFolder = folder;
+    return {
+      name,
+      agent: new AgentProcess({ role, configFile, eventsFile, runFolder, enter: [] }),
+    };
   }
 
   async #waitFor<E extends TimedEvent>(

@@ -3,12 +3,20 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
+import type { LabGuest } from '../../drill/lab-guest/build.ts';
 import { sweepDeadRuns } from '../../drill/run-folder.ts';
 import { quietLoad, readConditions } from '../conditions.ts';
-import { type CellResult, type FailedCell, nameOfCell, planCells } from './cell.ts';
-import { isMeasuredCell, runCellApart } from './cell-process.ts';
+import {
+  type Cell,
+  type CellResult,
+  type FailedCell,
+  livesOf,
+  nameOfCell,
+  planCells,
+} from './cell.ts';
 import { buildPaperGuest } from './guest-image.ts';
-import type { CellTimes } from './measure-cell.ts';
+import { isMeasuredCell, runLifeApart } from './life-process.ts';
+import type { CellTimes } from './measure-life.ts';
 import { figureFolder, type PaperReport, renderPaperPage } from './page.ts';
 import { byModeAndWorkload } from './report-json.ts';
 import { type WorkloadName, workloads } from './workloads.ts';
@@ -17,8 +25,8 @@ const names = workloads.map(({ name }) => name);
 const usage = `Usage: npm run bench:paper -- [options]
 
 Runs the modes remus, llm and fgbi on the same workloads in a real guest, as section 4 of the FGBI
-paper does. Without options everything is run (most of an hour; the machine should have nothing
-else to do) and docs/paper-comparison.md is written anew; with any option only with --write.
+paper does. Without options everything is run (half an hour; the machine should have nothing else
+to do) and docs/paper-comparison.md is written anew; with any option only with --write.
 
   --quick          few workloads, short runs: some minutes
   --workload NAME  only this one; may be repeated: ${names.join(', ')}
@@ -27,8 +35,14 @@ else to do) and docs/paper-comparison.md is written anew; with any option only w
   --help           this text
 `;
 
-const fullTimes: CellTimes = { aloneMs: 8000, protectedMs: 15_000 };
-const quickTimes: CellTimes = { aloneMs: 3000, protectedMs: 5000 };
+const fullTimes: CellTimes = {
+  ...{ aloneMs: 6000, protectedMs: 8000, shorterMs: 3000 },
+  failovers: 3,
+};
+const quickTimes: CellTimes = {
+  ...{ aloneMs: 3000, protectedMs: 5000, shorterMs: 3000 },
+  failovers: 1,
+};
 const docs = fileURLToPath(new URL('../../../docs/', import.meta.url));
 
 process.exitCode = await main(process.argv.slice(2));
@@ -48,14 +62,14 @@ async function main(args: readonly string[]): Promise<number> {
   if (conditions.loadAtStart > quietLoad) {
     say(`the load average is ${conditions.loadAtStart.toFixed(2)}: other work runs beside this`);
   }
-  const cells = await measureAll(options);
-  const report: PaperReport = { conditions, quick: options.quick, cells };
+  const measured = await measureAll(options);
+  const report: PaperReport = { conditions, quick: options.quick, ...measured };
   if (options.write) await writePage(report);
   if (options.json) {
-    const { measured, notRun } = byModeAndWorkload(cells);
-    process.stdout.write(`${JSON.stringify({ ...report, results: measured, notRun })}\n`);
+    const { measured: results, notRun } = byModeAndWorkload(report.cells);
+    process.stdout.write(`${JSON.stringify({ ...report, results, notRun })}\n`);
   }
-  return cells.every(isMeasuredCell) ? 0 : 1;
+  return report.cells.every(isMeasuredCell) ? 0 : 1;
 }
 
 async function measureAll({ quick, workload }: Options) {
@@ -65,16 +79,37 @@ async function measureAll({ quick, workload }: Options) {
     const guest = await buildPaperGuest(folder);
     const times = quick ? quickTimes : fullTimes;
     const planned = planCells(quick, workload);
-    const cells: (CellResult | FailedCell)[] = [];
-    for (const cell of planned) {
-      const result = await runCellApart(cell, guest, times);
-      cells.push(result);
-      say(`${cells.length} of ${planned.length}: ${nameOfCell(cell)}: ${describe(result)}`);
-    }
-    return cells;
+    const first = await runCells(planned, guest, times);
+    // Once more, in a guest of their own: one that failed took the cells after it along.
+    const failed = first.filter((cell): cell is FailedCell => !isMeasuredCell(cell));
+    const second = await runCells(failed.map(plainCell), guest, times);
+    const cells = planned.map((cell) => {
+      const isThis = (one: Cell) => nameOfCell(one) === nameOfCell(cell);
+      return second.find(isThis) ?? first.find(isThis)!;
+    });
+    return { cells, failedFirst: failed };
   } finally {
     await rm(folder, { recursive: true, force: true });
   }
+}
+
+async function runCells(
+  planned: readonly Cell[],
+  guest: LabGuest,
+  times: CellTimes,
+): Promise<readonly (CellResult | FailedCell)[]> {
+  const cells: (CellResult | FailedCell)[] = [];
+  for (const life of livesOf(planned)) {
+    for (const result of await runLifeApart(life, guest, times)) {
+      cells.push(result);
+      say(`${cells.length} of ${planned.length}: ${nameOfCell(result)}: ${describe(result)}`);
+    }
+  }
+  return cells;
+}
+
+function plainCell({ notRun: _notRun, ...cell }: FailedCell): Cell {
+  return cell;
 }
 
 async function writePage(report: PaperReport): Promise<void> {

@@ -1,3 +1,4 @@
+import { basename } from 'node:path';
 import type { SideFolders } from '../../drill/lab-config.ts';
 import type { LabGuest } from '../../drill/lab-guest/build.ts';
 import { withPresets } from '../../shared/config/modes.ts';
@@ -74,8 +75,8 @@ function guestSection(
   const { memoryBytes, load } = workloadOf(cell.workload);
   const [address, router] = [`${guestAddress}/24`, bridge.address.split('/')[0]!];
   const { runFolder, memoryFolder, stateFolder, serialLog } = side;
-  // Two TAPs of one namespace: each side has its own name for what is otherwise the same card.
-  const name = runFolder.endsWith('primary') ? 'tap-primary' : 'tap-backup';
+  // TAPs of one namespace: each host has its own name for what is otherwise the same card.
+  const name = `tap-${basename(runFolder)}`;
   return {
     ...base,
     ...{ kernel, initrd, runFolder, memoryFolder, stateFolder, serialLog },

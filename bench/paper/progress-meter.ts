@@ -1,25 +1,33 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { Downloads } from './downloads.ts';
 import { askStore, numberIn } from './guest-client.ts';
+import { WebClients } from './web-clients.ts';
 import type { Workload } from './workloads.ts';
 
 const questionMs = 10_000;
 const startMsMax = 150_000;
 /** So much is the workload's own: a counter and our questions count among a store's commands. */
-const begunAt = { counter: 2, progress: 2, commands: 5000, downloads: 2 ** 20 } as const;
+const begunAt = {
+  ...{ counter: 2, progress: 2, commands: 5000 },
+  ...{ downloads: 2 ** 20, pages: 2 ** 17 },
+} as const;
 
 /** How much a workload gets done, as a client on the network learns it. */
 export class ProgressMeter {
   readonly #work: Workload['work'];
-  readonly #downloads: Downloads | undefined;
+  readonly #clients: WebClients | undefined;
 
   constructor({ work }: Workload) {
     this.#work = work;
-    if (work === 'downloads') this.#downloads = new Downloads();
+    if (work === 'downloads' || work === 'pages') this.#clients = new WebClients(work);
+  }
+
+  /** After a failover: what a connection of the old copy waits for may never come. */
+  reconnect(): void {
+    this.#clients?.reconnect();
   }
 
   stop(): void {
-    this.#downloads?.stop();
+    this.#clients?.stop();
   }
 
   /** Waits until the workload works. Throws where it does not begin. */
@@ -52,7 +60,7 @@ export class ProgressMeter {
   }
 
   async #ask(): Promise<number | undefined> {
-    if (this.#downloads !== undefined) return this.#downloads.bytes;
+    if (this.#clients !== undefined) return this.#clients.bytes;
     if (this.#work !== 'commands')
       return numberIn(await askStore(`GET lab:${this.#work}`, questionMs));
     const answer = await askStore('INFO stats', questionMs);

@@ -1,5 +1,5 @@
 import { type CellResult, type FailedCell, isUsual } from './cell.ts';
-import { isMeasuredCell } from './cell-process.ts';
+import { isMeasuredCell } from './life-process.ts';
 
 type Main = Pick<
   CellResult,

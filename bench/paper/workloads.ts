@@ -9,11 +9,11 @@ export interface Workload {
   /** Words for the guest's command line: drill/lab-guest/init.sh and guest/init.sh explain them. */
   readonly load: string;
   /** What counts its work: a key in the guest's store, its commands, or bytes that clients get. */
-  readonly work: 'counter' | 'progress' | 'commands' | 'downloads';
+  readonly work: 'counter' | 'progress' | 'commands' | 'downloads' | 'pages';
 }
 
 export type WorkloadName =
-  | ('idle' | 'web' | 'ep' | 'memory-256' | 'memory-512')
+  | ('idle' | 'web' | 'ep' | 'dynamic' | 'mix' | 'memory-256' | 'memory-512')
   | ('redis' | 'compile' | 'gzip' | 'bzip2');
 
 export const workloads: readonly Workload[] = [
@@ -32,11 +32,24 @@ web application.`,
 one virtual CPU, 16 arrays of 256 KiB in turn.`,
   },
   {
+    ...{ name: 'dynamic', memoryBytes: 512 * mib, load: 'bench.load=dynamic', work: 'pages' },
+    about: `A shop whose pages are made by a CGI script, in processes of their own (shell and
+awk, a catalogue, a file for each visitor), six at a time; 100 connections ask for one
+page after the other. The paper’s dynamic web application, SPECweb.`,
+  },
+  {
+    ...{ name: 'mix', memoryBytes: 512 * mib, work: 'progress' },
+    load: 'bench.load=mix bench.args=6',
+    about: `Six users develop software at the same time: they copy, edit, compile, search, sort,
+compare, archive, compress and delete, each in a script over a tree of sources, as SPEC’s SDET has
+it. The paper’s SPECsys.`,
+  },
+  {
     ...{ name: 'memory-256', memoryBytes: 512 * mib, work: 'progress' },
     load: 'bench.load=write-loop bench.args=256,2000',
     about: `A loop that writes one block in eight of each page of 256 MiB, one page after the other,
-with a small computation before each. The memory-bound workload: what SPECsys is to the paper, and
-the memory-write loop of the data-filter paper.`,
+with a small computation before each. The memory-bound workload, and the memory-write loop of the
+data-filter paper.`,
   },
   {
     ...{ name: 'memory-512', memoryBytes: 1024 * mib, work: 'progress' },
@@ -45,8 +58,8 @@ the memory-write loop of the data-filter paper.`,
   },
   {
     ...{ name: 'redis', memoryBytes: 512 * mib, load: 'bench.load=store', work: 'commands' },
-    about: `Redis, to which redis-benchmark in the guest writes 100,000 keys as fast as it goes: a
-service that writes many pages, as SPECweb does.`,
+    about: `Redis, to which redis-benchmark in the guest writes 100,000 keys as fast as it goes: an
+in-memory store under load.`,
   },
   {
     ...{ name: 'compile', memoryBytes: 512 * mib, load: 'bench.load=compile', work: 'progress' },

@@ -1,5 +1,12 @@
 import test from 'ava';
-import { type Cell, type CellResult, nameOfCell, planCells } from '../../../bench/paper/cell.ts';
+import {
+  type Cell,
+  type CellResult,
+  isUsual,
+  livesOf,
+  nameOfCell,
+  planCells,
+} from '../../../bench/paper/cell.ts';
 import { renderPaperPage } from '../../../bench/paper/page.ts';
 import { byModeAndWorkload } from '../../../bench/paper/report-json.ts';
 import { judgePaper } from '../../../bench/paper/targets.ts';
@@ -13,7 +20,8 @@ const conditions = {
 function result(cell: Cell, scale: number): CellResult {
   return {
     ...cell,
-    ...{ typeIMs: 400 * scale, resumedMs: 300 * scale, regainedMs: 500 * scale },
+    ...{ typeIMs: 400 * scale, typeISamplesMs: [400 * scale, null, 300 * scale] },
+    ...{ resumedMs: 300 * scale, regainedMs: 500 * scale },
     ...{ typeIIMs: { p50: 2 * scale, p99: 9 * scale }, epochs: 50, ackMs: 20 * scale },
     ...{ overhead: 0.05, wire: { ratio: 0.2 * scale, bytesPerSecond: 1e6 } },
     ...{ dirtyPagesPerSecond: 5000, loadAverage: 1.5 },
@@ -35,13 +43,30 @@ test('every cell of a run is measured once, each workload in every mode', (t) =>
   t.true(planCells(false, ['ep']).every(({ workload }) => workload === 'ep'));
 });
 
+test('a guest lives through every cell of its mode and workload, the usual one first', (t) => {
+  const cells = planCells(false);
+  const lives = livesOf(cells);
+  t.is(lives.length, new Set(cells.map(({ mode, workload }) => `${mode} ${workload}`)).size);
+  t.is(lives.flatMap((life) => life.cells).length, cells.length);
+  for (const { mode, workload, cells: own } of lives) {
+    t.true(isUsual(own[0]!));
+    t.true(own.every((cell) => cell.mode === mode && cell.workload === workload));
+  }
+});
+
 test('a full run has all figures of the paper, and a page that shows them', (t) => {
-  const { page, figures } = renderPaperPage({ conditions, quick: false, cells: measured });
+  const { page, figures } = renderPaperPage({
+    conditions,
+    quick: false,
+    cells: measured,
+    failedFirst: [],
+  });
   t.deepEqual(
     figures.map(({ file }) => file),
     [
-      ...['type-i.svg', 'regained.svg', 'type-i-periods.svg', 'type-ii.svg'],
-      ...['block-size.svg', 'techniques.svg'],
+      ...['type-i.svg', 'regained.svg'],
+      ...['web', 'ep', 'dynamic', 'mix', 'memory-256'].map((name) => `type-i-periods-${name}.svg`),
+      ...['type-ii.svg', 'block-size.svg', 'techniques.svg'],
     ],
   );
   for (const { file, svg } of figures) {
@@ -57,8 +82,10 @@ test('what was not measured is on the page with its reason, and no number in its
   const [first, ...others] = planCells(true);
   const cells = [{ ...first!, notRun: 'no luck' }, ...others.map((cell) => result(cell, 1))];
   const busy = { ...conditions, loadAtStart: 7 };
-  const { page } = renderPaperPage({ conditions: busy, quick: true, cells });
-  t.true(page.includes(`- ${nameOfCell(first!)}: no luck`));
+  const failedFirst = [{ ...others[0]!, notRun: 'a bad day' }];
+  const { page } = renderPaperPage({ conditions: busy, quick: true, cells, failedFirst });
+  t.true(page.includes(`Not measured:\n\n- ${nameOfCell(first!)}: no luck`));
+  t.regex(page, /run once more in a guest of its own:\n\n- llm, idle, 100 ms: a bad day/);
   t.regex(page, /A quick run.*Other work ran on this machine meanwhile \(load average 7\.0/s);
   t.regex(page, /Not part of this run/);
   const { measured, notRun } = byModeAndWorkload(cells);

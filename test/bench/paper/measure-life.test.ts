@@ -1,5 +1,5 @@
 import test from 'ava';
-import { measureEvents } from '../../../bench/paper/measure-cell.ts';
+import { measureEvents } from '../../../bench/paper/measure-life.ts';
 import type { TimedEvent } from '../../../shared/observe/events.ts';
 
 /** A checkpoint each 100 ms of `pages` pages; acknowledged 30 ms after its pause began. */

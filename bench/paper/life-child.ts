@@ -1,0 +1,10 @@
+import { watchInterrupts } from '../../drill/interrupt.ts';
+import { answerOneTask } from '../child.ts';
+import type { LifeTask } from './life-process.ts';
+import { measureLife } from './measure-life.ts';
+
+// The process of one guest, in a network namespace of its own; `life-process.ts` starts it.
+answerOneTask(async ({ life, guest, times }: LifeTask) => {
+  const { signal } = watchInterrupts();
+  return await measureLife(life, guest, times, signal);
+});

@@ -1,0 +1,186 @@
+import { loadavg } from 'node:os';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { LabGuest } from '../../drill/lab-guest/build.ts';
+import { isKind } from '../../drill/measure.ts';
+import { monotonicClock } from '../../shared/clock.ts';
+import type { TimedEvent } from '../../shared/observe/events.ts';
+import { reasonOf } from '../attempt.ts';
+import { median, quantile } from '../row.ts';
+import {
+  type Cell,
+  type CellResult,
+  checkpointMsOf,
+  type FailedCell,
+  isUsual,
+  type Life,
+} from './cell.ts';
+import { FailoverClient } from './failover-client.ts';
+import { HostPair } from './host-pair.ts';
+import { ProgressMeter } from './progress-meter.ts';
+import { workloadOf } from './workloads.ts';
+
+const settleMs = 1000;
+
+/** How long is measured, and how often. */
+export interface CellTimes {
+  /** The work alone, and the work under protection at the least. */
+  readonly aloneMs: number;
+  readonly protectedMs: number;
+  /** Of a cell that is not as usual: its type I and II are asked for, and no overhead. */
+  readonly shorterMs: number;
+  /** Of a cell that is as usual; any other has one. */
+  readonly failovers: number;
+}
+
+/**
+ * One guest's life, cell by cell: it works alone, then protected, then its host is killed and it
+ * goes on at the backup, from where it is protected again. What can't be measured any more once
+ * a cell failed comes back with the reason.
+ */
+export async function measureLife(
+  life: Life,
+  guest: LabGuest,
+  times: CellTimes,
+  signal: AbortSignal,
+): Promise<readonly (CellResult | FailedCell)[]> {
+  const results: CellResult[] = [];
+  const pair = await HostPair.start(guest, signal);
+  const meter = new ProgressMeter(workloadOf(life.workload));
+  try {
+    let aloneRate: number | undefined;
+    for (const cell of life.cells) {
+      await pair.startPrimary(cell);
+      if (aloneRate === undefined) await meter.begun(signal);
+      if (aloneRate === undefined || cell.blockBytes !== 64) {
+        await sleep(settleMs, undefined, { signal });
+        aloneRate = await meter.rate(times.aloneMs, signal);
+      }
+      results.push(await measureCell(cell, { pair, meter, aloneRate, times, signal }));
+    }
+    return results;
+  } catch (error) {
+    process.stderr.write(`${error}\n${await pair.lastLogLines()}\n`);
+    const [failed, ...after] = life.cells.slice(results.length);
+    const notRun = reasonOf(error);
+    return [
+      ...results,
+      ...(failed === undefined ? [] : [{ ...failed, notRun }]),
+      ...after.map((cell) => ({ ...cell, notRun: `an earlier cell of this guest: ${notRun}` })),
+    ];
+  } finally {
+    meter.stop();
+    // What was measured is not lost by what can't be cleared away.
+    await pair.takeDown().catch((error) => process.stderr.write(`${error}\n`));
+  }
+}
+
+interface CellParts {
+  readonly pair: HostPair;
+  readonly meter: ProgressMeter;
+  /** Work a second of the guest alone. */
+  readonly aloneRate: number;
+  readonly times: CellTimes;
+  readonly signal: AbortSignal;
+}
+
+/** Begins with a primary without a backup; ends with the guest at a host that the last one left. */
+async function measureCell(cell: Cell, parts: CellParts): Promise<CellResult> {
+  const { pair, meter, aloneRate, times, signal } = parts;
+  await pair.startBackup(cell);
+  await sleep(settleMs + checkpointMsOf(cell), undefined, { signal });
+  const fromMs = monotonicClock.nowMs();
+  // Some checkpoints at the least, of the rarest, too.
+  const isForOverhead = isUsual(cell) || cell.blockBytes !== 64;
+  const wantedMs = isForOverhead ? times.protectedMs : times.shorterMs;
+  const rate = await meter.rate(Math.max(wantedMs, 4 * checkpointMsOf(cell)), signal);
+  const measured = measureEvents(pair.primaryEvents(), fromMs, monotonicClock.nowMs());
+
+  const seen: Failover[] = [await failOver(cell, parts)];
+  const wanted = isUsual(cell) ? times.failovers : 1;
+  while (seen.length < wanted && seen.at(-1)?.answersMs !== null) {
+    await pair.startPrimary(cell);
+    await pair.startBackup(cell);
+    await sleep(settleMs, undefined, { signal });
+    seen.push(await failOver(cell, parts));
+  }
+  return {
+    ...cell,
+    typeIMs: medianOf(seen.map(({ answersMs }) => answersMs)),
+    typeISamplesMs: seen.map(({ answersMs }) => answersMs),
+    resumedMs: median(seen.map(({ resumedMs }) => resumedMs)),
+    regainedMs: medianOf(seen.map(({ regainedMs }) => regainedMs)),
+    ...measured,
+    overhead: 1 - rate / aloneRate,
+    loadAverage: loadavg()[0]!,
+  };
+}
+
+interface Failover {
+  readonly answersMs: number | null;
+  readonly resumedMs: number;
+  readonly regainedMs: number | null;
+}
+
+/** The guest's host dies at a moment that is drawn. */
+async function failOver(cell: Cell, { pair, meter, signal }: CellParts): Promise<Failover> {
+  const client = new FailoverClient();
+  try {
+    await heard(client, signal);
+    await sleep(Math.random() * checkpointMsOf(cell), undefined, { signal });
+    pair.primaryEvents();
+    const killedAtMs = monotonicClock.nowMs();
+    const takeover = await pair.killPrimaryHost(() => client.killed());
+    const seen = await client.seen(signal);
+    return {
+      answersMs: seen?.answersMs ?? null,
+      resumedMs: takeover.atMs - killedAtMs,
+      regainedMs: seen?.regainedMs ?? null,
+    };
+  } finally {
+    client.stop();
+    meter.reconnect();
+  }
+}
+
+/** Of those that there are. */
+function medianOf(values: readonly (number | null)[]): number | null {
+  const known = values.filter((value) => value !== null);
+  return known.length === 0 ? null : median(known);
+}
+
+/** The checkpoints that began between two instants of the monotonic clock. */
+export function measureEvents(events: readonly TimedEvent[], fromMs: number, toMs: number) {
+  const all = events.filter(isKind('epoch'));
+  const inside = all.filter(({ pausedAtMs }) => pausedAtMs >= fromMs && pausedAtMs <= toMs);
+  const first = inside[0];
+  const before = first && all[all.indexOf(first) - 1];
+  if (first === undefined || before === undefined) throw new Error('too few checkpoints');
+  const seconds = (inside.at(-1)!.pausedAtMs - before.pausedAtMs) / 1000;
+  const sum = (value: (epoch: (typeof inside)[number]) => number) =>
+    inside.reduce((total, epoch) => total + value(epoch), 0);
+  const pauses = inside.map(({ pauseMs }) => pauseMs);
+  const wireBytes = sum((epoch) => epoch.wireBytes);
+  const pausedAtMs = new Map(inside.map((epoch) => [epoch.epoch, epoch.pausedAtMs]));
+  const acks = events.filter(isKind('ack')).flatMap(({ epoch, atMs }) => {
+    const paused = pausedAtMs.get(epoch);
+    return paused === undefined ? [] : [atMs - paused];
+  });
+  return {
+    typeIIMs: { p50: median(pauses), p99: quantile(pauses, 0.99) },
+    epochs: inside.length,
+    ackMs: acks.length === 0 ? null : median(acks),
+    wire: {
+      ratio: wireBytes / sum((epoch) => epoch.pageBytes),
+      bytesPerSecond: wireBytes / seconds,
+    },
+    dirtyPagesPerSecond: sum((epoch) => epoch.dirtyPages) / seconds,
+  };
+}
+
+async function heard(client: FailoverClient, signal: AbortSignal): Promise<void> {
+  const endAtMs = performance.now() + 60_000;
+  while (!client.hasHeard) {
+    if (performance.now() > endAtMs) throw new Error('the guest answers no client');
+    await sleep(20, undefined, { signal });
+  }
+}

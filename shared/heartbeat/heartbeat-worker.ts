@@ -7,7 +7,7 @@ import { parentPort, workerData } from 'node:worker_threads';
 import { bounds } from '../bounds.ts';
 import { monotonicClock } from '../clock.ts';
 import { isUnderstudyError } from '../errors.ts';
-import { runRealtime, SystemCallError } from '../native/libc.ts';
+import { runAhead, SystemCallError } from '../native/libc.ts';
 import { connectNats } from '../transport/nats-transport.ts';
 import type { Transport } from '../transport/transport.ts';
 import { Beacon } from './beacon.ts';
@@ -16,8 +16,8 @@ import { Watch } from './watch.ts';
 import { type FromWorker, plainError, type ToWorker, type WorkerTask } from './worker-message.ts';
 
 if (parentPort === null) throw new Error('heartbeat-worker.ts runs as a worker');
-/** Before everything that is not real-time itself: it runs some tens of microseconds a beat. */
-const heartbeatPriority = 2;
+/** It runs some tens of microseconds a beat; the rest is for what V8 does now and then. */
+const heartbeatShare = { runtimeMs: 3, periodMs: 15 };
 const heartbeatNice = -15;
 const port = parentPort;
 const say = (message: FromWorker): void => port.postMessage(message);
@@ -36,7 +36,7 @@ try {
   });
   await transport.flush();
   // Not before: what a thread does to get ready takes tenths of a second, from everybody else.
-  runAhead();
+  comeFirst();
   say({ kind: 'ready' });
 } catch (error) {
   // What is not expected ends the worker and is told by its `error` event.
@@ -80,12 +80,15 @@ function startWatch(transport: Transport): () => void {
 }
 
 /**
- * A busy host must not look like a dead one: this raises the calling thread alone. Niceness is what
- * is left where real time is not to be had; without the right to either it runs as all else does.
+ * A busy host must not look like a dead one: this raises the calling thread alone. A share of a core,
+ * and not real time without bounds: V8 sweeps a heap on threads of its own, which are ordinary ones,
+ * and this one asks again and again until they are done. In real time it kept them from it: a second
+ * of both cores, until the kernel stopped it. Niceness is what is left where no share is to be had;
+ * without the right to either it runs as all else does.
  */
-function runAhead(): void {
+function comeFirst(): void {
   try {
-    runRealtime(heartbeatPriority);
+    runAhead(heartbeatShare);
   } catch (error) {
     if (!(error instanceof SystemCallError)) throw error;
     runNicely();

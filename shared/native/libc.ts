@@ -144,20 +144,40 @@ export function openInterfaceSocket(): number {
   return check('socket', calls().socket(familyIpv4, datagram | socketCloseOnExec, 0));
 }
 
-/**
- * The calling thread runs before every ordinary one from now on (SCHED_RR; 1 is the least urgent),
- * whatever session or group they are in, which niceness does not do where sessions are grouped
- * (`kernel.sched_autogroup_enabled`). Threads and processes that it makes are ordinary ones again.
- * Throws `EPERM` without the right to, or where the group has no real-time budget.
- */
-export function runRealtime(priority: number): void {
-  const parameter = Int32Array.of(priority);
-  const bytes = new Uint8Array(parameter.buffer);
-  check('sched_setscheduler', calls().sched_setscheduler(0, roundRobin | resetOnFork, bytes));
+/** So much of a core in each period, counted from when the thread wakes. */
+export interface CoreShare {
+  readonly runtimeMs: number;
+  readonly periodMs: number;
 }
 
-const roundRobin = 2;
-const resetOnFork = 0x4000_0000;
+/**
+ * The calling thread runs before every ordinary and every real-time one from now on (SCHED_DEADLINE),
+ * but never for longer than its share, whatever session or group it is in, which niceness does not do
+ * where sessions are grouped (`kernel.sched_autogroup_enabled`). Threads and processes that it makes
+ * are ordinary ones. Throws `EPERM` without the right to or for a thread that is pinned to some of the
+ * cores, `EBUSY` where all that can be promised is, `ENOSYS` on other processors than the two known.
+ */
+export function runAhead({ runtimeMs, periodMs }: CoreShare): void {
+  const number = setAttributesCalls[process.arch];
+  if (number === undefined) throw new SystemCallError('sched_setattr', koffi.os.errno.ENOSYS!);
+  // struct sched_attr of Linux 3.14 (sched/types.h): 48 bytes.
+  const attributes = new DataView(new ArrayBuffer(48));
+  attributes.setUint32(0, attributes.byteLength, true);
+  attributes.setUint32(4, deadlinePolicy, true);
+  attributes.setBigUint64(8, resetOnFork, true);
+  attributes.setBigUint64(24, nanoseconds(runtimeMs), true);
+  attributes.setBigUint64(32, nanoseconds(periodMs), true);
+  attributes.setBigUint64(40, nanoseconds(periodMs), true);
+  const bytes = new Uint8Array(attributes.buffer);
+  check('sched_setattr', calls().sched_setattr(number, 0, bytes, 0));
+}
+
+const nanoseconds = (ms: number): bigint => BigInt(Math.round(ms * 1e6));
+
+/** glibc has no function for it before 2.41. */
+const setAttributesCalls: Partial<Record<NodeJS.Architecture, number>> = { x64: 314, arm64: 274 };
+const deadlinePolicy = 6;
+const resetOnFork = 1n;
 const pollEntryBytes = 8;
 const pollIn = 1;
 /** POLLERR, POLLHUP, POLLNVAL. */
@@ -231,7 +251,7 @@ interface Calls {
   preadv2(fd: number, vector: Uint8Array, count: number, offset: number, flags: number): number;
   eventfd(initial: number, flags: number): number;
   socket(family: number, type: number, protocol: number): number;
-  sched_setscheduler(thread: number, policy: number, parameter: Uint8Array): number;
+  sched_setattr(call: number, thread: number, attributes: Uint8Array, flags: number): number;
 }
 
 let loaded: Calls | undefined;
@@ -252,7 +272,7 @@ function calls(): Calls {
     preadv2: library.func('int64_t preadv2(int, void *, int, int64_t, int)'),
     eventfd: library.func('int eventfd(unsigned int, int)'),
     socket: library.func('int socket(int, int, int)'),
-    sched_setscheduler: library.func('int sched_setscheduler(int, int, void *)'),
+    sched_setattr: library.func('long syscall(long, long, void *, long)'),
   };
   loaded = functions as unknown as Calls;
   return loaded;

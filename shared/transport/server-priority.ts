@@ -1,6 +1,6 @@
 import { spawnSync } from 'node:child_process';
 
-/** Below the heartbeats' own threads, above all ordinary ones. */
+/** Below the heartbeats’ own threads, above all ordinary ones. */
 const realtime = ['chrt', '--rr', '1'] as const;
 const nice = ['nice', '-n', '-10'] as const;
 

@@ -63,6 +63,10 @@ export const bounds = Object.freeze({
   encoderThreadsMax: 8,
   /** Chunks of one thread that are made and not sent: it goes on while others are on their way. */
   encoderChunksMax: 3,
+  /** How often a thread that owes an answer or a chunk is looked at … */
+  encoderLookMs: 1000,
+  /** … and for how many looks it may say nothing: one takes milliseconds, on a choked host seconds. */
+  encoderSilentLooksMax: 30,
 
   // Takeover.
   /** Standbys that are tried, one after the other, before the backup gives up. */

@@ -1,4 +1,5 @@
 import { Worker } from 'node:worker_threads';
+import { bounds } from '../../shared/bounds.ts';
 import { UnderstudyError } from '../../shared/errors.ts';
 import type {
   EncoderAnswer,
@@ -24,9 +25,16 @@ export class EncoderThread {
   #onReady = () => {};
   #asked: Asked | undefined;
   #over: Error | undefined;
+  /** It has pages to encode. */
+  #isEncoding = false;
+  /** Outputs that it may fill: with none left it waits for us. */
+  #freeOutputs: number;
+  /** Looks since its last word while it owed one. */
+  #silentLooks = 0;
 
   constructor(task: EncoderTask, listener: EncoderThreadListener) {
     this.#listener = listener;
+    this.#freeOutputs = task.outputCount;
     const url = new URL('./encoder-worker.js', import.meta.url);
     this.#worker = new Worker(url, { workerData: task, name: `encoder ${task.shard.index}` });
     this.#ready = new Promise((resolve, reject) => {
@@ -45,7 +53,22 @@ export class EncoderThread {
   }
 
   post(message: ToEncoder): void {
+    if (message.kind === 'encode') this.#isEncoding = true;
+    if (message.kind === 'free') this.#freeOutputs += 1;
     this.#worker.postMessage(message);
+  }
+
+  /**
+   * To be called each `bounds.encoderLookMs`. A thread that owes a word and has given none for too
+   * many looks hangs: that is its death. Looks are counted, and not time: where this process stood
+   * still, the thread did, too.
+   */
+  look(): void {
+    const owes = this.#asked !== undefined || (this.#isEncoding && this.#freeOutputs > 0);
+    this.#silentLooks = owes ? this.#silentLooks + 1 : 0;
+    if (this.#silentLooks > bounds.encoderSilentLooksMax) {
+      this.#die(`it has said nothing for ${this.#silentLooks} looks and is given up`);
+    }
   }
 
   /** Throws `E_ENCODER_WORKER`, or why the thread was ended. */
@@ -66,15 +89,18 @@ export class EncoderThread {
 
   #hear(message: FromEncoder): void {
     if (this.#over !== undefined) return;
+    this.#silentLooks = 0;
     switch (message.kind) {
       case 'ready':
         this.#asked = undefined;
         this.#onReady();
         return;
       case 'chunk':
+        this.#freeOutputs -= 1;
         this.#listener.onChunk(message.output, message.bytes);
         return;
       case 'encoded':
+        this.#isEncoding = false;
         this.#listener.onEncoded();
         return;
       case 'answer': {

@@ -52,6 +52,8 @@ export class ThreadEncoder implements PageEncoder {
   /** Calls that wait for threads; `create` is the first. */
   #asking = 1;
   #over: Error | undefined;
+  /** Looks for threads that hang. */
+  readonly #timer: NodeJS.Timeout;
 
   /**
    * Memory for encoders with so many threads, one after the other: what threads share is given back
@@ -69,7 +71,7 @@ export class ThreadEncoder implements PageEncoder {
 
   /**
    * With a thread for each of `spaces`, which were reserved with the same options but for the
-   * secret; an encoder that had them before is closed. `onFailed`: a thread died while nothing was
+   * secret; an encoder that had them before is closed. `onFailed`: a thread died or hung while nothing was
    * asked of the encoder; else who asks is told. Throws `E_GUEST_TOO_LARGE`, `E_ENCODER_WORKER`.
    */
   static async create(
@@ -125,6 +127,9 @@ export class ThreadEncoder implements PageEncoder {
         onDeath: (error) => this.#fail(error),
       });
     });
+    this.#timer = setInterval(() => {
+      for (const thread of this.#threads) thread.look();
+    }, bounds.encoderLookMs).unref();
   }
 
   shardOf(page: number): number {
@@ -222,6 +227,7 @@ export class ThreadEncoder implements PageEncoder {
 
   async close(why: Error): Promise<void> {
     this.#over ??= why;
+    clearInterval(this.#timer);
     this.#wake?.();
     await Promise.all(this.#threads.map((thread) => thread.end(why)));
   }

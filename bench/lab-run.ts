@@ -28,6 +28,8 @@ export interface LabRunOptions {
   readonly diskImage?: string;
   /** Size of a disk on which the guest's store syncs each write. */
   readonly dataDiskBytes?: number;
+  /** False where agents end and start while the guest works. Default: true. */
+  readonly samplesMemory?: boolean;
   /** In place of the time at work. */
   readonly during?: (lab: Lab) => Promise<void>;
 }
@@ -109,14 +111,14 @@ class MeasuredScenario {
     // What the guest does to come up is not what is measured.
     await sleep(1000, undefined, { signal: context.signal });
     this.fromMs = Number(process.hrtime.bigint()) / 1e6;
-    const { workMs, during } = this.#options;
+    const { workMs, during, samplesMemory = true } = this.#options;
     let isAtWork = true;
     const worked = (during?.(lab) ?? sleep(workMs, undefined, { signal: context.signal })).finally(
       () => {
         isAtWork = false;
       },
     );
-    while (isAtWork) {
+    while (isAtWork && samplesMemory) {
       this.samples.push(sampleMemory(lab.primary.pid, lab.backup.pid));
       await Promise.race([worked, sleep(samplePeriodMs, undefined, { signal: context.signal })]);
     }

@@ -170,6 +170,11 @@ const targets: readonly Target[] = [
     0.4,
     'qemu-nbd-beside',
   ),
+  atMost(
+    'Resynchronising a returned host: bytes sent at most 1.2 times what differs',
+    'disk-resync.sent',
+    1.2,
+  ),
   {
     text: 'Takeover with a disk: at most 50 ms more than without',
     rows: ['takeover-disk.with', 'takeover-disk.without'],

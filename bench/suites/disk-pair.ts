@@ -7,9 +7,10 @@ import { isKind } from '../../drill/measure.ts';
 import { UndoList } from '../../shared/undo-list.ts';
 import { attempt } from '../attempt.ts';
 import { contender, ended, loads, makeImage, startQemuNbd } from '../disk-loads.ts';
+import { measureResync } from '../disk-resync.ts';
 import { type LabRun, runLab } from '../lab-run.ts';
 import { race } from '../race.ts';
-import { type MeasuredRow, median, type Row } from '../row.ts';
+import { type MeasuredRow, median, type Row, type Unit } from '../row.ts';
 import type { Suite, SuiteOptions } from '../suite.ts';
 
 const mib = 2 ** 20;
@@ -17,8 +18,12 @@ const quietMs = 3000;
 const guest = { memoryBytes: 512 * mib, load: 'lab.load=none', workMs: 0 } as const;
 const [raceIds, pairIds] = [
   loads.map(({ id }) => `disk-replicated.${id}`),
-  ['disk-pause.quiet', 'disk-pause.written', 'disk-memory.primary', 'disk-memory.backup'],
+  [
+    ...['disk-pause.quiet', 'disk-pause.written', 'disk-still.quiet', 'disk-still.written'],
+    ...['disk-memory.primary', 'disk-memory.backup'],
+  ],
 ];
+const resyncIds = ['disk-resync.sent'];
 const takeoverIds = ['takeover-disk.with', 'takeover-disk.without'];
 
 /** A disk in use while a backup on the same machine gets all of its changes. */
@@ -28,12 +33,14 @@ export const diskPairSuite: Suite = {
   about: `Two real agents and the lab guest of 512 MiB at 100 ms epochs, on one machine with their
 NATS server. \`qemu-img bench\` uses the guest's replicated disk of 512 MiB beside the guest, by turns
 with qemu-nbd on a file of the same content; what it writes goes to the backup with the epochs. "Pause" is
-that of the guest's checkpoints, before that and during it; "memory" is what an agent has for itself
+that of the guest's checkpoints, before that and during it; "stands still" is what pauses are of the
+time from one checkpoint to the next; "memory" is what an agent has for itself
 (RssAnon), at its highest during it less what it had before. Takeovers are after detection, RAM verified
 as recorded, of the guest whose store syncs each write on a disk, and of the same without a disk, by turns.`,
-  rowIds: [...raceIds, ...pairIds, ...takeoverIds],
+  rowIds: [...raceIds, ...pairIds, ...resyncIds, ...takeoverIds],
   run: async (options: SuiteOptions): Promise<Row[]> => [
     ...(await attempt([...raceIds, ...pairIds], () => raceReplicated(options))),
+    ...(await attempt(resyncIds, () => bringBack(options))),
     ...(await attempt(takeoverIds, () => compareTakeovers(options))),
   ],
 };
@@ -69,20 +76,50 @@ async function raceReplicated({ quick, progress }: SuiteOptions): Promise<Row[]>
   });
 }
 
+async function bringBack({ progress }: SuiteOptions): Promise<Row[]> {
+  return await UndoList.around(async (undo) => {
+    const folder = await mkdtemp(join(tmpdir(), 'understudy-bench-'));
+    undo.defer(() => rm(folder, { recursive: true, force: true }));
+    const diskImage = await makeImage(folder, 'ours');
+    progress('disk-pair: a host that returns');
+    const rows: Row[] = [];
+    const during = async (lab: Lab) => {
+      rows.push(await measureResync(lab, resyncIds[0]!));
+    };
+    await runLab({ ...guest, atTakeover: 'recorded', diskImage, samplesMemory: false, during });
+    return rows;
+  });
+}
+
 function pauseRows({ events, fromMs, toMs }: LabRun, loadedFromMs: number): Row[] {
   const epochs = events.primary.filter(isKind('epoch'));
   const between = (from: number, to: number) =>
-    epochs
-      .filter(({ pausedAtMs }) => pausedAtMs >= from && pausedAtMs < to)
-      .map(({ pauseMs }) => pauseMs);
-  const row = (id: string, what: string, values: readonly number[]): Row =>
-    values.length === 0 ? { id, what, notRun: 'no epoch' } : { id, what, unit: 'ms', values };
+    epochs.filter(({ pausedAtMs }) => pausedAtMs >= from && pausedAtMs < to);
+  const pauses = (from: number, to: number) => between(from, to).map(({ pauseMs }) => pauseMs);
+  // Epochs are longer than their interval where the one before is not sent yet.
+  const still = (from: number, to: number) => {
+    const found = between(from, to);
+    return found
+      .slice(1)
+      .map(({ pausedAtMs }, i) => found[i]!.pauseMs / (pausedAtMs - found[i]!.pausedAtMs));
+  };
+  const [quiet, written] = ['nobody uses the disk', 'the disk is used as fast as it goes'];
+  const row = (id: string, what: string, unit: Unit, values: readonly number[]): Row =>
+    values.length === 0 ? { id, what, notRun: 'no epoch' } : { id, what, unit, values };
   return [
-    row('disk-pause.quiet', 'Pause, nobody uses the disk', between(fromMs, loadedFromMs)),
+    row('disk-pause.quiet', `Pause, ${quiet}`, 'ms', pauses(fromMs, loadedFromMs)),
+    row('disk-pause.written', `Pause, ${written}`, 'ms', pauses(loadedFromMs, toMs)),
     row(
-      'disk-pause.written',
-      'Pause, the disk is used as fast as it goes',
-      between(loadedFromMs, toMs),
+      'disk-still.quiet',
+      `The guest stands still, ${quiet}`,
+      'share',
+      still(fromMs, loadedFromMs),
+    ),
+    row(
+      'disk-still.written',
+      `The guest stands still, ${written}`,
+      'share',
+      still(loadedFromMs, toMs),
     ),
   ];
 }

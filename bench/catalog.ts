@@ -10,6 +10,7 @@ import { liveSuite } from './suites/live.ts';
 import { pauseSuite } from './suites/pause.ts';
 import { pipelineSuite } from './suites/pipeline.ts';
 import { scaleSuite } from './suites/scale.ts';
+import { sustainedSuite } from './suites/sustained.ts';
 import { takeoverSuite } from './suites/takeover.ts';
 import { threadsSuite } from './suites/threads.ts';
 
@@ -24,6 +25,7 @@ export const suites: readonly Suite[] = [
   pauseSuite,
   liveSuite,
   scaleSuite,
+  sustainedSuite,
   takeoverSuite,
   guestSuite,
   diskSuite,

@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { GuestName } from '../shared/ids.ts';
+import type { WritableMemory } from '../shared/memory/guest-memory.ts';
 import { QemuGuest } from '../shared/qemu/qemu-guest.ts';
 import { basePage, bootSector, counterPage, delayAddress } from './boot-sector.ts';
 
@@ -36,8 +37,8 @@ export async function withCountingGuest<T>(
       ...{ disks: [], networks: [] },
       extraArguments: ['-drive', `file=${disk},format=raw,if=floppy,readonly=on`],
     });
-    await waitUntilCounting(guest);
-    const pacer = new Pacer(guest);
+    await waitUntilCounting(guest.memory);
+    const pacer = new Pacer(guest.memory);
     return await use({ guest, setPace: (wanted) => pacer.set(wanted) });
   } finally {
     await guest?.terminate();
@@ -48,22 +49,22 @@ export async function withCountingGuest<T>(
 }
 
 /** Finds the turns of the empty loop that give a pace; their speed depends on the machine. */
-class Pacer {
-  readonly #guest: QemuGuest;
+export class Pacer {
+  readonly #memory: WritableMemory;
   #delay = 20_000;
 
-  constructor(guest: QemuGuest) {
-    this.#guest = guest;
+  constructor(memory: WritableMemory) {
+    this.#memory = memory;
   }
 
   async set(wanted: number): Promise<number> {
     let pace = 0;
     for (let step = 0; step < tuneStepsMax; step++) {
       this.#write();
-      const from = countOf(this.#guest);
+      const from = countOf(this.#memory);
       const startedAt = performance.now();
       await sleep(tuneMs);
-      pace = ((countOf(this.#guest) - from) / (performance.now() - startedAt)) * 1000;
+      pace = ((countOf(this.#memory) - from) / (performance.now() - startedAt)) * 1000;
       if (Math.abs(pace / wanted - 1) < 0.1) break;
       const factor = Math.min(8, Math.max(1 / 8, pace / wanted));
       this.#delay = Math.max(1, Math.round(this.#delay * factor));
@@ -72,7 +73,7 @@ class Pacer {
   }
 
   #write(): void {
-    const { memory } = this.#guest;
+    const memory = this.#memory;
     const page = new Uint8Array(4096);
     const number = Math.floor(delayAddress / 4096);
     // The program does not write this page: nothing that it does meanwhile is undone.
@@ -82,15 +83,15 @@ class Pacer {
   }
 }
 
-function countOf(guest: QemuGuest): number {
+function countOf(memory: WritableMemory): number {
   const page = new Uint8Array(4096);
-  guest.memory.readRange(counterPage, 1, page, 0);
+  memory.readRange(counterPage, 1, page, 0);
   return new DataView(page.buffer).getUint32(0, true);
 }
 
-async function waitUntilCounting(guest: QemuGuest): Promise<void> {
+async function waitUntilCounting(memory: WritableMemory): Promise<void> {
   const endAtMs = performance.now() + bootDeadlineMs;
-  for (let from = countOf(guest); countOf(guest) <= from + 10; ) {
+  for (let from = countOf(memory); countOf(memory) <= from + 10; ) {
     if (performance.now() > endAtMs) throw new Error('the counting guest does not count');
     await sleep(50);
   }

@@ -30,6 +30,8 @@ export interface LabRunOptions {
   readonly dataDiskBytes?: number;
   /** False where agents end and start while the guest works. Default: true. */
   readonly samplesMemory?: boolean;
+  /** An image of a disk from which the guest boots, in place of the lab guest. */
+  readonly bootImage?: string;
   /** In place of the time at work. */
   readonly during?: (lab: Lab) => Promise<void>;
 }
@@ -76,8 +78,7 @@ export async function runLab(options: LabRunOptions): Promise<LabRun> {
 }
 
 async function prepareGuest(options: LabRunOptions) {
-  const { memoryBytes, load, atTakeover, diskImage, dataDiskBytes } = options;
-  const labGuest = await buildLabGuest();
+  const { memoryBytes, load, atTakeover, diskImage, dataDiskBytes, bootImage } = options;
   const base = toLabConfig(defaults('lab', 'bench'));
   const sized: LabConfig = {
     ...base,
@@ -85,6 +86,12 @@ async function prepareGuest(options: LabRunOptions) {
     verify: { ...base.verify, atTakeover },
     drill: { ...base.drill, dataDisk: dataDiskBytes ?? null },
   };
+  if (bootImage !== undefined) {
+    const boot = { path: bootImage, format: 'raw', replicate: false, readonly: true } as const;
+    const config = { ...sized, guest: { ...sized.guest, networks: [], disks: [boot] } };
+    return { config, isLabGuest: false, guestImage: bootImage, network: undefined };
+  }
+  const labGuest = await buildLabGuest();
   const plain = withLabGuest(sized, labGuest, load);
   const disk = { path: diskImage ?? '', format: 'raw', replicate: true, readonly: false } as const;
   const config =

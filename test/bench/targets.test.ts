@@ -14,7 +14,7 @@ function verdictOf(rows: readonly Row[], target: RegExp) {
 
 test('without rows every number to reach is "not measured", none is met', (t) => {
   const verdicts = judge([]);
-  t.is(verdicts.length, 21);
+  t.is(verdicts.length, 22);
   for (const { verdict, measured } of verdicts) {
     t.is(verdict, 'not measured');
     t.regex(measured, /not in this run/);
@@ -158,4 +158,21 @@ test('a takeover with a disk is held against one without', (t) => {
     );
   t.is(more(150, 100).verdict, 'met');
   t.is(more(151, 100).verdict, 'not met');
+});
+
+test('a minute of many pages is judged by its rate, its length and whether lag grew', (t) => {
+  const of = (pages: number[], first: number, last: number) =>
+    verdictOf(
+      [
+        row('sustained.pages', 'pages/s', pages),
+        row('sustained.lag-first', 'ms', [first]),
+        row('sustained.lag-last', 'ms', [last]),
+      ],
+      /for a minute/,
+    ).verdict;
+  const minute = Array<number>(60).fill(26_000);
+  t.is(of(minute, 40, 50), 'met');
+  t.is(of(minute, 40, 51), 'not met');
+  t.is(of(minute.slice(0, 20), 40, 40), 'not met');
+  t.is(of(Array<number>(60).fill(24_999), 40, 40), 'not met');
 });

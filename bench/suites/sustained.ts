@@ -1,0 +1,88 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Lab } from '../../drill/lab.ts';
+import { isKind } from '../../drill/measure.ts';
+import { RamFile } from '../../shared/memory/ram-file.ts';
+import { attempt } from '../attempt.ts';
+import { bootSector } from '../boot-sector.ts';
+import { Pacer } from '../counting-guest.ts';
+import { runLab } from '../lab-run.ts';
+import type { Row } from '../row.ts';
+import type { Suite, SuiteOptions } from '../suite.ts';
+
+const memoryBytes = 512 * 2 ** 20;
+const regionPages = 2 ** 16;
+/** A little more than is asked for: some pages are written twice in an epoch. */
+const writesPerSecond = 27_000;
+const partMs = 10_000;
+
+const rowIds = ['sustained.pages', 'sustained.lag-first', 'sustained.lag-last'];
+
+/** What a minute of many written pages does to how far behind the backup is. */
+export const sustainedSuite: Suite = {
+  name: 'sustained',
+  title: 'Many pages for a minute',
+  about: `Two real agents, a NATS server and a guest of 512 MiB under TCG on this machine, 100 ms
+epochs, default settings. The guest writes scattered pages at a pace set from outside, a little over
+25,000 a second, for a minute. "Lag" is from the end of an epoch's capture to its acknowledgement;
+it must not be longer at the end than at the beginning.`,
+  rowIds,
+  run: async ({ quick, progress }: SuiteOptions): Promise<Row[]> => {
+    progress('sustained: a minute of many written pages');
+    return await attempt(rowIds, () => measure(quick ? 2 * partMs : 60_000));
+  },
+};
+
+async function measure(workMs: number): Promise<Row[]> {
+  const folder = await mkdtemp(join(tmpdir(), 'understudy-bench-'));
+  const bootImage = join(folder, 'boot.img');
+  await writeFile(bootImage, bootSector(regionPages - 1, 20_000));
+  let fromMs = Number.NaN;
+  try {
+    const during = async (lab: Lab): Promise<void> => {
+      await setPace(lab);
+      fromMs = nowMs();
+      await sleep(workMs);
+    };
+    const common = { memoryBytes, load: '', workMs, atTakeover: 'recorded' as const };
+    const { events, toMs } = await runLab({ ...common, bootImage, during });
+    const isInside = ({ atMs }: { atMs: number }) => atMs >= fromMs && atMs < toMs;
+    const epochs = events.primary.filter(isKind('epoch')).filter(isInside);
+    const acks = events.primary.filter(isKind('ack')).filter(isInside);
+    const lags = (from: number, to: number) =>
+      acks.filter(({ atMs }) => atMs >= from && atMs < to).map(({ lagMs }) => lagMs);
+    const pages = new Array<number>(Math.floor((toMs - fromMs) / 1000)).fill(0);
+    for (const { atMs, dirtyPages } of epochs) {
+      const second = Math.floor((atMs - fromMs) / 1000);
+      if (second < pages.length) pages[second]! += dirtyPages;
+    }
+    return [
+      { id: rowIds[0]!, what: 'Dirty pages', unit: 'pages/s', values: pages },
+      {
+        ...{ id: rowIds[1]!, what: 'Lag, the first ten seconds', unit: 'ms' },
+        values: lags(fromMs, fromMs + partMs),
+      },
+      {
+        ...{ id: rowIds[2]!, what: 'Lag, the last ten seconds', unit: 'ms' },
+        values: lags(toMs - partMs, toMs),
+      },
+    ];
+  } finally {
+    await rm(folder, { recursive: true, force: true });
+  }
+}
+
+/** By the RAM file of the guest, whose name `runLab` gives. */
+async function setPace(lab: Lab): Promise<void> {
+  const path = join(lab.primarySide.memoryFolder, 'bench.ram');
+  const memory = RamFile.open(path, memoryBytes);
+  try {
+    await new Pacer(memory).set(writesPerSecond);
+  } finally {
+    memory.close();
+  }
+}
+
+const nowMs = () => Number(process.hrtime.bigint()) / 1e6;

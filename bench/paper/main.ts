@@ -36,7 +36,7 @@ to do) and docs/paper-comparison.md is written anew; with any option only with -
 `;
 
 const fullTimes: CellTimes = {
-  ...{ aloneMs: 6000, protectedMs: 8000, shorterMs: 3000 },
+  ...{ aloneMs: 5000, protectedMs: 6500, shorterMs: 3000 },
   failovers: 3,
 };
 const quickTimes: CellTimes = {

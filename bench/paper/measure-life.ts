@@ -92,7 +92,7 @@ async function measureCell(cell: Cell, parts: CellParts): Promise<CellResult> {
   // Some checkpoints at the least, of the rarest, too.
   const isForOverhead = isUsual(cell) || cell.blockBytes !== 64;
   const wantedMs = isForOverhead ? times.protectedMs : times.shorterMs;
-  const rate = await meter.rate(Math.max(wantedMs, 4 * checkpointMsOf(cell)), signal);
+  const rate = await meter.rate(Math.max(wantedMs, 3 * checkpointMsOf(cell)), signal);
   const measured = measureEvents(pair.primaryEvents(), fromMs, monotonicClock.nowMs());
 
   const seen: Failover[] = [await failOver(cell, parts)];

@@ -56,6 +56,8 @@ export function backupConfigOf(
     output: outputSection(base.output, cell),
     nats: { ...base.nats, servers: [server], tls: 'off' },
     log: { ...base.log, format: 'pretty', eventsFile: side.eventsFile },
+    // A checkpoint of llm may be all that the guest ever writes.
+    staging: { ...base.staging, bytesMax: workloadOf(cell.workload).memoryBytes },
     // As in the paper: what was received is run, without reading all of it once more.
     verify: { atTakeover: 'recorded' },
   };

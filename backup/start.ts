@@ -3,7 +3,8 @@ import { join } from 'node:path';
 import type { AgentConsole } from '../shared/agent/agent-console.ts';
 import { linkAgent } from '../shared/agent/agent-links.ts';
 import type { ControlCommands } from '../shared/agent/control-line.ts';
-import { monotonicClock } from '../shared/clock.ts';
+import { bounds } from '../shared/bounds.ts';
+import { monotonicClock, sleep } from '../shared/clock.ts';
 import type { KnownRam } from '../shared/codec/known-ram.ts';
 import { stagingBytesOf } from '../shared/config/derived.ts';
 import { toGuestConfig } from '../shared/config/guest-section.ts';
@@ -122,9 +123,16 @@ async function runOpened(
       speaksAlone: config.guest.networks.some(({ kind }) => kind === 'user'),
     },
   }).run(stop);
+  if (outcome.kind === 'took-over') await letClientsBeServed(stop);
   await guest?.detach();
   if (outcome.kind !== 'took-over') return { outcome };
   return { outcome, network: network.handOn(), ...(base === undefined ? {} : { base }) };
+}
+
+/** Its network is connected, and all that the guest needs is there. */
+async function letClientsBeServed(stop: AbortSignal): Promise<void> {
+  // An agent that is to end does so now.
+  await sleep(monotonicClock, bounds.calmAfterTakeoverMs, stop).catch(() => {});
 }
 
 /** The images of replicated disks: their server has locked them already. */

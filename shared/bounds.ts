@@ -71,6 +71,11 @@ export const bounds = Object.freeze({
   // Takeover.
   /** Standbys that are tried, one after the other, before the backup gives up. */
   takeoverAttemptsMax: 5,
+  /**
+   * A guest that was just resumed finds every cache cold, and its clients wait: what comes next for
+   * protection (threads, connections, kernels) takes no core from it for so long.
+   */
+  calmAfterTakeoverMs: 200,
 
   // Planned switchover.
   /** How long a backup may take to verify its RAM before it says that it is ready. */

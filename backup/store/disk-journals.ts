@@ -117,16 +117,16 @@ export class DiskJournals {
    */
   *bodies(epoch: Epoch, bytes: number): Generator<Uint8Array> {
     const path = this.path(epoch);
-    let descriptor: number;
+    let descriptor: number | undefined;
     try {
       descriptor = openSync(path, 'r');
-    } catch (error) {
-      throw corrupt(path, systemCode(error) ?? 'it can not be opened', error);
-    }
-    try {
       yield* bodiesIn(path, descriptor, bytes);
+    } catch (error) {
+      const code = systemCode(error);
+      if (code === undefined || error instanceof UnderstudyError) throw error;
+      throw corrupt(path, `it can not be read: ${code}`, error);
     } finally {
-      closeSync(descriptor);
+      if (descriptor !== undefined) closeSync(descriptor);
     }
   }
 

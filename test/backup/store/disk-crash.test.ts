@@ -1,4 +1,5 @@
 import fs, {
+  copyFileSync,
   mkdirSync,
   mkdtempSync,
   readFileSync,
@@ -7,11 +8,10 @@ import fs, {
   writeFileSync,
 } from 'node:fs';
 import { syncBuiltinESMExports } from 'node:module';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import test, { type ExecutionContext } from 'ava';
 import { ArrayMemory } from './array-memory.ts';
-import { scriptedDiskBytes } from './scripted-disk.ts';
+import { damagesOf, scriptedDiskBytes } from './scripted-disk.ts';
 import type { ScriptedEpoch, ScriptStep } from './scripted-epochs.ts';
 
 /**
@@ -62,7 +62,7 @@ const { DiskReplica } = await import('../../../backup/store/disk-replica.ts');
 const { ReplicaStore } = await import('../../../backup/store/replica-store.ts');
 const { collect, deliver, scriptedEpochs } = await import('./scripted-epochs.ts');
 
-const root = mkdtempSync(join(tmpdir(), 'understudy-disk-crash-'));
+const root = mkdtempSync('/dev/shm/understudy-disk-crash-');
 test.after.always(() => rmSync(root, { recursive: true, force: true }));
 
 const pageCount = 64;
@@ -77,7 +77,7 @@ const steps: readonly ScriptStep[] = [
   { session: 'c', kind: 'delta', pages: 2, diskChanges: 2 },
 ];
 
-async function openStore(folder: string, memory: ArrayMemory) {
+async function openStore(folder: string, memory: ArrayMemory, writable = true) {
   const image = join(folder, 'disk.raw');
   const journalBytesMax = 60_000;
   return await ReplicaStore.open({
@@ -85,7 +85,7 @@ async function openStore(folder: string, memory: ArrayMemory) {
     stagingBytesMax: 40 * 4096,
     disks: new DiskReplica({
       ...{ folder: join(folder, 'journal'), journalBytesMax },
-      images: [DiskImage.open(image, true, false)],
+      images: [DiskImage.open(image, writable, false)],
     }),
   });
 }
@@ -172,4 +172,49 @@ test('at whatever change to a file a backup ends, its disk is that of the epoch 
     rmSync(run.folder, { recursive: true });
   }
   t.deepEqual([...outcomes].sort(), ['last', 'next', 'nothing']);
+});
+
+test('a sealed journal cut off or damaged at any byte is told, and the disk is of an epoch', async (t) => {
+  const script = await collect(
+    scriptedEpochs(12, 16, [
+      { session: 'a', kind: 'sync', pages: 4, diskChanges: 5 },
+      { session: 'a', kind: 'delta', pages: 2, diskChanges: 3, diskChangeBytesMax: 40 },
+    ]),
+  );
+  const [before, last] = script as [ScriptedEpoch, ScriptedEpoch];
+  const run = { folder: newFolder(), memory: new ArrayMemory(16) };
+  const at = (name: string) => join(run.folder, name);
+  let store = await openStore(run.folder, run.memory);
+  await deliver(store, before);
+  store.close();
+  // The disk can't be written: the epoch is sealed, and its journal left to the next process.
+  store = await openStore(run.folder, run.memory, false);
+  await t.throwsAsync(deliver(store, last), { code: 'E_DISK_IO' });
+  store.close();
+  const ram = run.memory.bytes.slice();
+  copyFileSync(at('replica/state'), at('state'));
+  const journal = at(`journal/epoch-${last.start.epoch}`);
+  const whole = readFileSync(journal);
+  t.true(whole.length > 80 && whole.length < 300, `${whole.length} bytes`);
+  let count = 0;
+  for (const [what, damage] of [...damagesOf(whole), ['whole', whole] as const]) {
+    copyFileSync(at('state'), at('replica/state'));
+    writeFileSync(at('disk.raw'), before.disk!.image);
+    writeFileSync(journal, damage);
+    run.memory.bytes.set(ram);
+    store = await openStore(run.folder, run.memory);
+    const { problem } = store;
+    const isWhole = damage === whole;
+    const image = (isWhole ? last : before).disk!.image;
+    const held = isWhole ? last.start.epoch : undefined;
+    if (
+      store.holds()?.epoch !== held ||
+      problem?.code !== (isWhole ? undefined : 'E_REPLICA_CORRUPT')
+    )
+      t.fail(`${what}: ${problem?.message}, holds ${store.holds()?.epoch}`);
+    if (!readFileSync(at('disk.raw')).equals(image)) t.fail(`${what}: the disk is of no epoch`);
+    store.close();
+    count += 1;
+  }
+  t.is(count, 2 * whole.length + 1);
 });

@@ -15,7 +15,7 @@ import { DiskImage } from '../../../shared/disk/disk-image.ts';
 import { epoch } from '../../../shared/ids.ts';
 import { Random } from '../../../shared/random.ts';
 import { mountTmpfs } from '../../tmpfs.ts';
-import { changeDisk, type ScriptedDisk, scriptedDiskBytes } from './scripted-disk.ts';
+import { changeDisk, damagesOf, type ScriptedDisk, scriptedDiskBytes } from './scripted-disk.ts';
 
 /** What a backup's disk does with journals and disks that are not as they should be. */
 
@@ -62,26 +62,27 @@ function sealed(replica: DiskReplica, disk: ScriptedDisk) {
   return replica.reference(first, disk.seal);
 }
 
-test('a journal that is cut off or damaged at any byte is refused before the disk is touched', async (t) => {
-  await withReplica(async ({ image, journal, disk, open }) => {
+test('a journal cut off or damaged at any byte is refused before the disk is touched', async (t) => {
+  await withReplica(async ({ image, journal, open }) => {
     const replica = open();
+    const disk = changeDisk(new Random(5), new Uint8Array(scriptedDiskBytes), 7, 60);
     const reference = sealed(replica, disk);
     const whole = readFileSync(journal);
     const untouched = readFileSync(image);
-    const damages: Buffer[] = [];
-    // Each byte of the heads, and some of the data.
-    for (let at = 0; at < whole.length; at += at < 64 ? 1 : 97) {
-      damages.push(whole.subarray(0, at));
-      const flipped = Buffer.from(whole);
-      flipped[at]! ^= 0x10;
-      damages.push(flipped);
-    }
-    for (const damage of damages) {
+    t.true(disk.bodies.length > 2 && whole.length > 300 && whole.length < 1000);
+    for (const [what, damage] of damagesOf(whole)) {
       writeFileSync(journal, damage);
-      await t.throwsAsync(replica.apply(first, reference), { code: 'E_REPLICA_CORRUPT' });
+      const said = await replica.apply(first, reference).catch((error) => error.code);
+      const isTouched = !readFileSync(image).equals(untouched);
+      if (said !== 'E_REPLICA_CORRUPT' || isTouched) t.fail(`${what}: ${said}, ${isTouched}`);
     }
     rmSync(journal);
     await t.throwsAsync(replica.apply(first, reference), { code: 'E_REPLICA_CORRUPT' });
+    mkdirSync(journal);
+    await t.throwsAsync(replica.apply(first, reference), {
+      ...{ code: 'E_REPLICA_CORRUPT', message: /EISDIR/ },
+    });
+    rmdirSync(journal);
     t.true(readFileSync(image).equals(untouched));
     writeFileSync(journal, whole);
     await replica.apply(first, reference);

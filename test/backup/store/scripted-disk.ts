@@ -14,14 +14,22 @@ export interface ScriptedDisk {
 /** No whole number of pages, as disks may be. */
 export const scriptedDiskBytes = 64 * 4096 + 512;
 
-/** Draws changes, overlapping ones too, makes them in `image`, and tells them as a primary would. */
-export function changeDisk(random: Random, image: Uint8Array, count: number): ScriptedDisk {
+/**
+ * Draws changes, overlapping ones too, of less than `lengthMax` bytes each, makes them in `image`, and
+ * tells them as a primary would.
+ */
+export function changeDisk(
+  random: Random,
+  image: Uint8Array,
+  count: number,
+  lengthMax = 9001,
+): ScriptedDisk {
   const bodies: Uint8Array[] = [];
   const digest = new EpochDigest();
   let bytes = 0;
   for (let done = 0; done < count; ) {
     const inBody = Math.min(count - done, 1 + random.below(3));
-    const parts = Array.from({ length: inBody }, () => drawChange(random, image));
+    const parts = Array.from({ length: inBody }, () => drawChange(random, image, lengthMax));
     const body = Buffer.concat(parts);
     bodies.push(body);
     digest.update(body);
@@ -34,8 +42,8 @@ export function changeDisk(random: Random, image: Uint8Array, count: number): Sc
   return { bodies, seal, image: image.slice() };
 }
 
-function drawChange(random: Random, image: Uint8Array): Uint8Array {
-  const length = 1 + random.below(9000);
+function drawChange(random: Random, image: Uint8Array, lengthMax: number): Uint8Array {
+  const length = 1 + random.below(lengthMax - 1);
   const offset = random.below(image.length - length);
   const change = { disk: 0, offset, length };
   const hasData = random.below(4) > 0;
@@ -45,4 +53,14 @@ function drawChange(random: Random, image: Uint8Array): Uint8Array {
   if (hasData) image.set(bytes.subarray(changeHeadBytes), offset);
   else image.fill(0, offset, offset + length);
   return bytes;
+}
+
+/** Each length that is too short, and each byte with another one of its bits changed. */
+export function* damagesOf(whole: Buffer): Generator<[what: string, damaged: Buffer]> {
+  for (let at = 0; at < whole.length; at++) {
+    yield [`cut off at ${at}`, whole.subarray(0, at)];
+    const damaged = Buffer.from(whole);
+    damaged[at]! ^= 1 << (at & 7);
+    yield [`byte ${at} is ${damaged[at]}`, damaged];
+  }
 }

@@ -15,6 +15,8 @@ export interface ScriptStep {
   readonly withBaseline?: boolean;
   /** Changes of the guest's disk; absent: it has none. */
   readonly diskChanges?: number;
+  /** Each is shorter. */
+  readonly diskChangeBytesMax?: number;
 }
 
 export interface ScriptedEpoch {
@@ -93,7 +95,7 @@ export async function* scriptedEpochs(
       ram,
       ...(step.diskChanges === undefined
         ? {}
-        : { disk: changeDisk(random, image, step.diskChanges) }),
+        : { disk: changeDisk(random, image, step.diskChanges, step.diskChangeBytesMax) }),
     };
   }
 }

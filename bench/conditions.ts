@@ -1,5 +1,6 @@
 import { execFile } from 'node:child_process';
-import { cpus, loadavg, release, totalmem } from 'node:os';
+import { cpus, release, totalmem } from 'node:os';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
 
 /** What the numbers depend on. */
@@ -14,12 +15,13 @@ export interface Conditions {
   readonly qemu: string;
   readonly natsServer: string;
   readonly compiler: string;
-  /** Of the last minute, at the start; see `quietLoad`. */
-  readonly loadAtStart: number;
+  /** How many cores other work kept busy just before the start; see `quietCores`. */
+  readonly busyCoresAtStart: number;
   readonly commit: string;
 }
 
 export async function readConditions(): Promise<Conditions> {
+  const busyCoresAtStart = await busyCores();
   const [qemu, natsServer, compiler, commit, changed] = await Promise.all([
     firstLine('qemu-system-x86_64', '--version'),
     firstLine('nats-server', '--version'),
@@ -37,13 +39,25 @@ export async function readConditions(): Promise<Conditions> {
     qemu,
     natsServer,
     compiler,
-    loadAtStart: loadavg()[0]!,
+    busyCoresAtStart,
     commit: changed === '' || commit === 'none' ? commit : `${commit} and changes`,
   };
 }
 
-/** Above this load average other work ran beside the benchmark. */
-export const quietLoad = 0.5;
+/** Where more was busy before the start, other work runs beside the benchmark. */
+export const quietCores = 0.2;
+
+const lookMs = 2000;
+
+/** Over two seconds; a load average would still tell of what ended a minute ago. */
+async function busyCores(): Promise<number> {
+  const [before, startedAtMs] = [busyMs(), performance.now()];
+  await sleep(lookMs);
+  return (busyMs() - before) / (performance.now() - startedAtMs);
+}
+
+const busyMs = () =>
+  cpus().reduce((sum, { times }) => sum + times.user + times.nice + times.sys + times.irq, 0);
 
 /** Empty where the program prints nothing, `none` where there is no such program. */
 async function firstLine(program: string, ...args: readonly string[]): Promise<string> {

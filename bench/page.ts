@@ -1,6 +1,6 @@
 import { formatRatio, formatValue } from './amounts.ts';
 import { barChart } from './bar-chart.ts';
-import { type Conditions, quietLoad } from './conditions.ts';
+import { type Conditions, quietCores } from './conditions.ts';
 import { isMeasured, median, quantile, type Row } from './row.ts';
 import type { Suite, SuiteResult } from './suite.ts';
 import type { Verdict } from './targets.ts';
@@ -60,11 +60,11 @@ costs them, is measured by drills: [DRILLS.md](DRILLS.md#what-was-measured).${ot
   ].join('\n\n')}`.replace(/\n{3,}/g, '\n\n');
 }
 
-function otherWork({ loadAtStart }: Conditions): string {
-  return loadAtStart <= quietLoad
+function otherWork({ busyCoresAtStart }: Conditions): string {
+  return busyCoresAtStart <= quietCores
     ? ''
-    : ` **Other work ran on this machine meanwhile (load average ${loadAtStart.toFixed(1)} at the
-start): times are longer and rates lower than on a quiet one.**`;
+    : ` **Other work ran on this machine meanwhile (${busyCoresAtStart.toFixed(1)} cores were busy
+before the start): times are longer and rates lower than on a quiet one.**`;
 }
 
 export function conditionTable(conditions: Conditions): string {
@@ -79,7 +79,7 @@ export function conditionTable(conditions: Conditions): string {
       ['QEMU', qemu],
       ['NATS', natsServer],
       ['Compiler of the native baselines', `${conditions.compiler}, -O3 -march=native`],
-      ['Load average at the start', conditions.loadAtStart.toFixed(2)],
+      ['Cores busy before the start', conditions.busyCoresAtStart.toFixed(2)],
       ['Commit', conditions.commit],
     ],
   );

@@ -29,8 +29,13 @@ export interface CellResult extends Cell {
   readonly epochs: number;
   /** From the pause to the acknowledgement of its checkpoint, median: output waits as long. */
   readonly ackMs: number | null;
-  /** Share of the work that protection costs; below 0 where the noise is larger. */
-  readonly overhead: number;
+  /**
+   * Share of the work that protection costs; below 0 where the noise is larger. Median of the
+   * turns; null where it is not asked for.
+   */
+  readonly overhead: number | null;
+  /** Of each turn: alone, then protected. */
+  readonly overheadSamples: readonly number[];
   /** Bytes of all frames over those of the dirty pages. */
   readonly wire: { readonly ratio: number; readonly bytesPerSecond: number };
   readonly dirtyPagesPerSecond: number;

@@ -38,6 +38,8 @@ export class HostPair {
   #agentCount = 0;
   #primary: Host | undefined;
   #backup: Host | undefined;
+  /** Index of the primary's first event since its backup was stopped, if it was. */
+  #aloneFrom = 0;
 
   static async start(guest: LabGuest, signal: AbortSignal): Promise<HostPair> {
     setUpNetwork();
@@ -84,14 +86,26 @@ export class HostPair {
     this.#backup = await this.#startAgent('backup', await this.#newHost(), cell);
     const standby = await this.#waitFor(this.#backup.agent, isKind('standby'), 'the standby');
     pin(standby.pid, 'guest');
-    await this.#waitFor(this.#primary!.agent, isProtected, 'the guest to be protected');
+    const { agent } = this.#primary!;
+    await this.#waitFor(agent, isProtected, 'the guest to be protected', this.#aloneFrom);
   }
 
-  /** What the primary has recorded so far. Throws where protection broke. */
+  /** The backup ends, and its host is gone for good; returns when the guest goes on alone. */
+  async stopBackup(): Promise<void> {
+    const { agent } = this.#primary!;
+    this.primaryEvents();
+    this.#aloneFrom = agent.tail.events.length;
+    await this.#leave(this.#backup!);
+    this.#backup = undefined;
+    await this.#waitFor(agent, isAlone, 'the guest to go on alone', this.#aloneFrom);
+    this.#aloneFrom = agent.tail.events.length;
+  }
+
+  /** What the primary has recorded so far. Throws where protection broke by itself. */
   primaryEvents(): readonly TimedEvent[] {
     const { tail } = this.#primary!.agent;
     tail.poll();
-    const broken = tail.events.find(isUnprotected);
+    const broken = tail.events.slice(this.#aloneFrom).find(isUnprotected);
     if (broken !== undefined) throw new Error(`protection broke: ${broken.cause}`);
     return tail.events;
   }
@@ -107,10 +121,8 @@ export class HostPair {
     const takeover = await this.#waitFor(survivor.agent, isKind('takeover'), 'the takeover');
     // Where the backup came to another QEMU than the first.
     pin(takeover.pid, 'guest');
-    [this.#primary, this.#backup] = [survivor, undefined];
-    await dead.agent.stop(stopMs);
-    dead.agent.tail.close();
-    await rm(join(this.#folder.memoryPath, dead.name), { recursive: true, force: true });
+    [this.#primary, this.#backup, this.#aloneFrom] = [survivor, undefined, 0];
+    await this.#leave(dead);
     return takeover;
   }
 
@@ -134,6 +146,13 @@ export class HostPair {
     await this.#server.stop();
     await endRunProcesses(this.#folder.mark, stopMs);
     await removeRunFolder(this.#folder, false);
+  }
+
+  /** No agent of this host comes again. */
+  async #leave({ name, agent }: Host): Promise<void> {
+    await agent.stop(stopMs);
+    agent.tail.close();
+    await rm(join(this.#folder.memoryPath, name), { recursive: true, force: true });
   }
 
   async #newHost(): Promise<string> {
@@ -168,9 +187,10 @@ export class HostPair {
     agent: AgentProcess,
     matches: (event: TimedEvent) => event is E,
     what: string,
+    from = 0,
   ): Promise<E> {
     const givenUp = () => agent.ended && `the ${agent.role} agent ${agent.ended}`;
-    const wait = { what, deadlineMs: stepMsMax, givenUp, signal: this.#signal };
+    const wait = { what, from, deadlineMs: stepMsMax, givenUp, signal: this.#signal };
     return (await agent.tail.waitFor(matches, wait)).event;
   }
 }
@@ -180,6 +200,9 @@ const isProtected = (event: TimedEvent): event is EventOf<'state'> =>
 
 const isUnprotected = (event: TimedEvent): event is EventOf<'state'> =>
   event.kind === 'state' && event.role === 'primary' && event.from === 'protected';
+
+const isAlone = (event: TimedEvent): event is EventOf<'state'> =>
+  event.kind === 'state' && event.role === 'primary' && event.to === 'joining';
 
 function setUpNetwork(): void {
   const ip = (words: string) => execFileSync('ip', words.split(' '));

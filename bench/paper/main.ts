@@ -5,7 +5,7 @@ import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import type { LabGuest } from '../../drill/lab-guest/build.ts';
 import { sweepDeadRuns } from '../../drill/run-folder.ts';
-import { quietLoad, readConditions } from '../conditions.ts';
+import { quietCores, readConditions } from '../conditions.ts';
 import {
   type Cell,
   type CellResult,
@@ -25,7 +25,7 @@ const names = workloads.map(({ name }) => name);
 const usage = `Usage: npm run bench:paper -- [options]
 
 Runs the modes remus, llm and fgbi on the same workloads in a real guest, as section 4 of the FGBI
-paper does. Without options everything is run (half an hour; the machine should have nothing else
+paper does. Without options everything is run (an hour; the machine should have nothing else
 to do) and docs/paper-comparison.md is written anew; with any option only with --write.
 
   --quick          few workloads, short runs: some minutes
@@ -37,11 +37,11 @@ to do) and docs/paper-comparison.md is written anew; with any option only with -
 
 const fullTimes: CellTimes = {
   ...{ aloneMs: 5000, protectedMs: 6500, shorterMs: 3000 },
-  failovers: 3,
+  ...{ turns: 2, fgbiTurns: 4, failovers: 3 },
 };
 const quickTimes: CellTimes = {
   ...{ aloneMs: 3000, protectedMs: 5000, shorterMs: 3000 },
-  failovers: 1,
+  ...{ turns: 1, fgbiTurns: 2, failovers: 1 },
 };
 const docs = fileURLToPath(new URL('../../../docs/', import.meta.url));
 
@@ -59,8 +59,8 @@ async function main(args: readonly string[]): Promise<number> {
     return 0;
   }
   const conditions = await readConditions();
-  if (conditions.loadAtStart > quietLoad) {
-    say(`the load average is ${conditions.loadAtStart.toFixed(2)}: other work runs beside this`);
+  if (conditions.busyCoresAtStart > quietCores) {
+    say(`${conditions.busyCoresAtStart.toFixed(2)} cores are busy: other work runs beside this`);
   }
   const measured = await measureAll(options);
   const report: PaperReport = { conditions, quick: options.quick, ...measured };

@@ -26,8 +26,11 @@ export interface CellTimes {
   /** The work alone, and the work under protection at the least. */
   readonly aloneMs: number;
   readonly protectedMs: number;
-  /** Of a cell that is not as usual: its type I and II are asked for, and no overhead. */
+  /** Under protection, where type I and II are asked for, and no overhead. */
   readonly shorterMs: number;
+  /** How often a guest is alone and then protected, for its overhead; and that of fgbi as usual. */
+  readonly turns: number;
+  readonly fgbiTurns: number;
   /** Of a cell that is as usual; any other has one. */
   readonly failovers: number;
 }
@@ -47,15 +50,10 @@ export async function measureLife(
   const pair = await HostPair.start(guest, signal);
   const meter = new ProgressMeter(workloadOf(life.workload));
   try {
-    let aloneRate: number | undefined;
     for (const cell of life.cells) {
       await pair.startPrimary(cell);
-      if (aloneRate === undefined) await meter.begun(signal);
-      if (aloneRate === undefined || cell.blockBytes !== 64) {
-        await sleep(settleMs, undefined, { signal });
-        aloneRate = await meter.rate(times.aloneMs, signal);
-      }
-      results.push(await measureCell(cell, { pair, meter, aloneRate, times, signal }));
+      if (results.length === 0) await meter.begun(signal);
+      results.push(await measureCell(cell, { pair, meter, times, signal }));
     }
     return results;
   } catch (error) {
@@ -77,22 +75,14 @@ export async function measureLife(
 interface CellParts {
   readonly pair: HostPair;
   readonly meter: ProgressMeter;
-  /** Work a second of the guest alone. */
-  readonly aloneRate: number;
   readonly times: CellTimes;
   readonly signal: AbortSignal;
 }
 
 /** Begins with a primary without a backup; ends with the guest at a host that the last one left. */
 async function measureCell(cell: Cell, parts: CellParts): Promise<CellResult> {
-  const { pair, meter, aloneRate, times, signal } = parts;
-  await pair.startBackup(cell);
-  await sleep(settleMs + checkpointMsOf(cell), undefined, { signal });
-  const fromMs = monotonicClock.nowMs();
-  // Some checkpoints at the least, of the rarest, too.
-  const isForOverhead = isUsual(cell) || cell.blockBytes !== 64;
-  const wantedMs = isForOverhead ? times.protectedMs : times.shorterMs;
-  const rate = await meter.rate(Math.max(wantedMs, 3 * checkpointMsOf(cell)), signal);
+  const { pair, times, signal } = parts;
+  const { overheads, fromMs } = await measureWork(cell, parts);
   const measured = measureEvents(pair.primaryEvents(), fromMs, monotonicClock.nowMs());
 
   const seen: Failover[] = [await failOver(cell, parts)];
@@ -110,9 +100,40 @@ async function measureCell(cell: Cell, parts: CellParts): Promise<CellResult> {
     resumedMs: median(seen.map(({ resumedMs }) => resumedMs)),
     regainedMs: medianOf(seen.map(({ regainedMs }) => regainedMs)),
     ...measured,
-    overhead: 1 - rate / aloneRate,
+    overhead: overheads.length === 0 ? null : median(overheads),
+    overheadSamples: overheads,
     loadAverage: loadavg()[0]!,
   };
+}
+
+/**
+ * The guest's work alone and protected, by turns, so that what grows faster or slower on the way
+ * falls on both. `fromMs`: when the last measurement under protection began.
+ */
+async function measureWork(cell: Cell, { pair, meter, times, signal }: CellParts) {
+  const overheads: number[] = [];
+  const turns = turnsOf(cell, times);
+  for (let turn = 1; ; turn++) {
+    let aloneRate: number | undefined;
+    if (turns > 0) {
+      await sleep(settleMs, undefined, { signal });
+      aloneRate = await meter.rate(times.aloneMs, signal);
+    }
+    await pair.startBackup(cell);
+    await sleep(settleMs + checkpointMsOf(cell), undefined, { signal });
+    const fromMs = monotonicClock.nowMs();
+    const wantedMs = turns > 0 ? times.protectedMs : times.shorterMs;
+    // Some checkpoints at the least, of the rarest, too.
+    const rate = await meter.rate(Math.max(wantedMs, 3 * checkpointMsOf(cell)), signal);
+    if (aloneRate !== undefined) overheads.push(1 - rate / aloneRate);
+    if (turn >= turns) return { overheads, fromMs };
+    await pair.stopBackup();
+  }
+}
+
+function turnsOf(cell: Cell, { turns, fgbiTurns }: CellTimes): number {
+  if (isUsual(cell)) return cell.mode === 'fgbi' ? fgbiTurns : turns;
+  return cell.blockBytes === 64 ? 0 : turns;
 }
 
 interface Failover {

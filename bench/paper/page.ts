@@ -1,4 +1,4 @@
-import { type Conditions, quietLoad } from '../conditions.ts';
+import { type Conditions, quietCores } from '../conditions.ts';
 import { conditionTable, table } from '../page.ts';
 import {
   type CellResult,
@@ -43,7 +43,7 @@ export function renderPaperPage({ conditions, quick, cells, failedFirst }: Paper
     `Written by \`npm run bench:paper\`${quick ? ' with `--quick --write`' : ''}; do not edit. What
 section 4 of the FGBI paper (Lu, Ravindran, Kim) compares, on this engine: its modes \`remus\`,
 \`llm\` and \`fgbi\` on the same workloads, in one run on one machine.`,
-    warning(conditions, measured, quick),
+    warning(conditions, quick),
     conditionTable(conditions),
     howItWasMeasured,
     workloadTable(measured),
@@ -92,21 +92,17 @@ ${llmCheckpointPeriods} periods.
 - **Type II**: how long the guest stands still for a checkpoint, over the checkpoints before the
   first kill.
 - **Overhead**: the share of its work per second that the guest loses under protection, against the
-  same guest alone, some seconds earlier; at other periods and techniques, at the start of its life.
+  same guest alone, just before. The guest is alone and protected by turns, each for some seconds
+  (the backup is stopped and another one started); the median of the turns is given, and each of
+  them. At other periods and techniques it is not measured.
 - **Wire**: bytes of all frames over dirty pages times 4096.`;
 
-function warning(
-  { loadAtStart }: Conditions,
-  cells: readonly CellResult[],
-  quick: boolean,
-): string {
-  const highest = Math.max(loadAtStart, ...cells.map(({ loadAverage }) => loadAverage));
+function warning({ busyCoresAtStart }: Conditions, quick: boolean): string {
   const words = [
     quick ? 'A quick run: few workloads, short times.' : '',
-    loadAtStart > quietLoad
-      ? `Other work ran on this machine meanwhile (load average ${loadAtStart.toFixed(1)} at the
-start, up to ${highest.toFixed(1)}; a run itself makes about 2): all times are longer than on a
-quiet one, and overheads are mostly noise.`
+    busyCoresAtStart > quietCores
+      ? `Other work ran on this machine meanwhile (${busyCoresAtStart.toFixed(1)} cores were busy
+before the start): all times are longer than on a quiet one, and overheads are mostly noise.`
       : '',
   ].filter((word) => word !== '');
   return words.length === 0 ? '' : `**${words.join(' ')}**`;
@@ -164,11 +160,17 @@ function resultTable(cells: readonly CellResult[]): string {
       ...[msOrNone(cell.typeIMs), cell.typeISamplesMs.map(msOrNone).join(', ')],
       ...[msOrNone(cell.resumedMs), msOrNone(cell.regainedMs)],
       `${ms(cell.typeIIMs.p50)} / ${ms(cell.typeIIMs.p99)}`,
-      ...[`${cell.epochs}`, msOrNone(cell.ackMs), `${(cell.overhead * 100).toFixed(1)} %`],
+      ...[`${cell.epochs}`, msOrNone(cell.ackMs), overheadWords(cell)],
       ...[cell.wire.ratio.toFixed(3), Math.round(cell.dirtyPagesPerSecond).toLocaleString('en-US')],
       cell.loadAverage.toFixed(1),
     ]),
   );
+}
+
+function overheadWords({ overhead, overheadSamples }: CellResult): string {
+  if (overhead === null) return '–';
+  const each = overheadSamples.map((share) => (share * 100).toFixed(0)).join(', ');
+  return `${(overhead * 100).toFixed(1)} % (${each})`;
 }
 
 function failures(what: string, cells: readonly FailedCell[]): string[] {

@@ -14,7 +14,7 @@ export function judgePaper(cells: readonly CellResult[]): readonly PaperVerdict[
   const [remus, llm, fgbi] = [of('remus'), of('llm'), of('fgbi')];
   const overheads = usual
     .filter(({ mode, workload }) => mode === 'fgbi' && workload !== 'idle')
-    .map(({ overhead }) => overhead);
+    .flatMap(({ overhead }) => overhead ?? []);
   const average = overheads.reduce((sum, one) => sum + one, 0) / overheads.length;
   const worst = Math.max(...overheads);
   return [

@@ -4,6 +4,8 @@ import { guestAddress } from './guest-client.ts';
 /** Of the paper: so many connections ask the guest's web server, over and over. */
 const connectionCount = 100;
 const againMs = 100;
+/** The kernel itself would ask again ever more rarely, and a guest without a cable misses some. */
+const connectMsMax = 2000;
 
 /** What is asked for: the first has its whole length told, the other one ends with its connection. */
 export const webWork = {
@@ -50,7 +52,11 @@ export class WebClients {
       isHead = true;
       socket.write(request);
     };
-    socket.on('connect', ask);
+    const giveUp = setTimeout(() => socket.destroy(), connectMsMax);
+    socket.on('connect', () => {
+      clearTimeout(giveUp);
+      ask();
+    });
     socket.on('data', (piece) => {
       this.#bytes += piece.length;
       if (bytes === null) return;
@@ -61,6 +67,7 @@ export class WebClients {
     });
     socket.on('error', () => {});
     socket.on('close', () => {
+      clearTimeout(giveUp);
       this.#sockets.delete(socket);
       setTimeout(() => this.#open(index), againMs);
     });

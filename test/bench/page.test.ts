@@ -23,7 +23,7 @@ const report: Report = {
     qemu: 'QEMU 7.2',
     natsServer: 'nats-server 2.9',
     compiler: 'gcc 12',
-    loadAtStart: 0.25,
+    busyCoresAtStart: 0.15,
     commit: 'abc',
   },
   suites: [
@@ -50,10 +50,7 @@ const report: Report = {
 test('the page says conditions, medians, spread, runs, ratios and what was not run', (t) => {
   const page = renderPage(report, [suite]);
   t.regex(page, /\| Date \| 2026-01-02 03:04 UTC \|/);
-  t.regex(
-    page,
-    /\| Load average at the start \| 0\.250 \||\| Load average at the start \| 0\.25 \|/,
-  );
+  t.regex(page, /\| Cores busy before the start \| 0\.15 \|/);
   t.regex(page, /\| Processor \| A \\\| B, 2 cores, 24 GiB \|/);
   t.regex(page, /## A demonstration\n\nHow it was measured\./);
   t.regex(page, /\| The base \| 2\.00 GB\/s \| 1\.20 GB\/s … 2\.80 GB\/s \| 3 \|\s+\|/);

@@ -14,7 +14,7 @@ import { judgePaper } from '../../../bench/paper/targets.ts';
 const conditions = {
   ...{ date: '2026-01-02 03:04 UTC', processor: 'A', cores: 2, memoryGib: 24, kernel: '6.18' },
   ...{ node: 'v20', qemu: 'QEMU 7.2', natsServer: 'nats-server 2.9', compiler: 'gcc 12' },
-  ...{ loadAtStart: 0.25, commit: 'abc' },
+  ...{ busyCoresAtStart: 0.15, commit: 'abc' },
 };
 
 function result(cell: Cell, scale: number): CellResult {
@@ -23,7 +23,11 @@ function result(cell: Cell, scale: number): CellResult {
     ...{ typeIMs: 400 * scale, typeISamplesMs: [400 * scale, null, 300 * scale] },
     ...{ resumedMs: 300 * scale, regainedMs: 500 * scale },
     ...{ typeIIMs: { p50: 2 * scale, p99: 9 * scale }, epochs: 50, ackMs: 20 * scale },
-    ...{ overhead: 0.05, wire: { ratio: 0.2 * scale, bytesPerSecond: 1e6 } },
+    ...{
+      overhead: 0.05,
+      overheadSamples: [0.04, 0.05, 0.06],
+      wire: { ratio: 0.2 * scale, bytesPerSecond: 1e6 },
+    },
     ...{ dirtyPagesPerSecond: 5000, loadAverage: 1.5 },
   };
 }
@@ -81,12 +85,12 @@ test('a full run has all figures of the paper, and a page that shows them', (t) 
 test('what was not measured is on the page with its reason, and no number in its place', (t) => {
   const [first, ...others] = planCells(true);
   const cells = [{ ...first!, notRun: 'no luck' }, ...others.map((cell) => result(cell, 1))];
-  const busy = { ...conditions, loadAtStart: 7 };
+  const busy = { ...conditions, busyCoresAtStart: 1.7 };
   const failedFirst = [{ ...others[0]!, notRun: 'a bad day' }];
   const { page } = renderPaperPage({ conditions: busy, quick: true, cells, failedFirst });
   t.true(page.includes(`Not measured:\n\n- ${nameOfCell(first!)}: no luck`));
   t.regex(page, /run once more in a guest of its own:\n\n- llm, idle, 100 ms: a bad day/);
-  t.regex(page, /A quick run.*Other work ran on this machine meanwhile \(load average 7\.0/s);
+  t.regex(page, /A quick run.*Other work ran on this machine meanwhile \(1\.7 cores were busy/s);
   t.regex(page, /Not part of this run/);
   const { measured, notRun } = byModeAndWorkload(cells);
   t.is(notRun.length, 1);

@@ -86,6 +86,19 @@ function* bodies(count: number, bytes: number): Generator<Uint8Array> {
   }
 }
 
+test('a large message lies in memory of about its size: room for it was taken once', async (t) => {
+  const server = await startServer(t);
+  const [from, to] = [await join(t, server.url), await join(t, server.url)];
+  const roomBytes: number[] = [];
+  const subscription = to.subscribe('large', (body) => roomBytes.push(body.buffer.byteLength));
+  await to.flush();
+  for (let i = 0; i < 4; i++) from.publish('large', new Uint8Array(mib));
+  await until(() => roomBytes.length === 4, 'the messages');
+  subscription.unsubscribe();
+  // The client of itself would take 1.9 MiB.
+  for (const bytes of roomBytes) t.true(bytes >= mib && bytes <= 1.25 * mib, String(bytes));
+});
+
 test('messages of any size up to the limit arrive as they were, and may be reused at once', async (t) => {
   const server = await startServer(t);
   const [a, b] = [await join(t, server.url), await join(t, server.url)];

@@ -223,17 +223,19 @@ export class BackupAgent {
 
   /**
    * From `taking-over` on nothing is answered, so that nothing more is released over there. What comes
-   * after a hand-over was told to nobody: it may be lost, and no mark says that it was logged.
+   * after a hand-over was not told to the guest: it may be lost, and no mark says that it was logged.
    */
   #logInput(session: SessionId, message: InputLogMessage): void {
-    if (this.#handover.isOf(session)) {
+    const forwarded = this.#handover.inputOf(session);
+    if (forwarded === 'for-here') {
       const { inputLog: log, network } = this.#parts;
       const last = log?.last ?? 0;
       log?.add(session, message);
       if (this.#isConnected) network.tell(log?.after(last) ?? []);
       return;
     }
-    if (this.#state.name !== 'synchronising' && this.#state.name !== 'protecting') return;
+    const { name } = this.#state;
+    if (forwarded !== undefined || (name !== 'synchronising' && name !== 'protecting')) return;
     const { inputLog, loggedMark } = this.#parts;
     const sequence = inputLog?.add(session, message);
     if (sequence === undefined) return;

@@ -35,14 +35,20 @@ export async function answerReadiness(
 /** The primary's last word in a switchover, which waits for an answer. */
 export class HandoverRequest {
   #incoming: Incoming | undefined;
+  #refused: SessionId | undefined;
 
   came(incoming: Incoming): void {
     this.#incoming = incoming;
   }
 
-  /** Its guest stands still: what comes of this session now, for the guest, was told to nobody. */
-  isOf(session: SessionId): boolean {
-    return this.#incoming?.session === session;
+  /**
+   * The guest's input that comes of this session: forwarded after its primary's last word, and told
+   * to nobody yet, or, where that was refused, told to the guest over there if it runs again.
+   * Undefined where no such word came, or the guest goes on here.
+   */
+  inputOf(session: SessionId): 'for-here' | 'not-for-here' | undefined {
+    if (this.#incoming?.session === session) return 'for-here';
+    return this.#refused === session ? 'not-for-here' : undefined;
   }
 
   accept(epoch: Epoch): void {
@@ -50,6 +56,7 @@ export class HandoverRequest {
   }
 
   refuse(cause: string): void {
+    this.#refused = this.#incoming?.session ?? this.#refused;
     this.#take()?.answer({
       kind: 'refuse',
       code: 'E_SWITCHOVER_REFUSED',

@@ -25,9 +25,10 @@ const headBytes = 80;
 const sumBytes = 32;
 
 /**
- * The file of one disk's map of changes: two slots that take turns, each one record. The record
- * with the higher sequence is in force; each is synced before the other is written over, so that a
- * host that loses power finds the last one or the one before it, whole.
+ * The file of one disk's map of changes: two slots that take turns, each one record, synced before the
+ * other is written over. The one with the higher sequence is in force if both check and follow one
+ * another; else nothing is known. A record that was damaged later looks like one that was never written
+ * whole, and the one before it is not true any more: it lacks what was changed since.
  *
  *    0  8   magic "USCHMAP\1" (the last byte is the version)
  *    8  8   sequence
@@ -51,6 +52,8 @@ export class ChangeMapFile {
   readonly #bitmapBytes: number;
   #sequence = 0n;
   #isAboutImage = false;
+  /** Both slots check. */
+  #isWhole = false;
 
   /** Opens the file, or makes it. What is not about this image counts as nothing known. */
   static open(
@@ -58,9 +61,9 @@ export class ChangeMapFile {
     identity: ImageIdentity,
     bitmapBytes: number,
   ): { readonly file: ChangeMapFile; readonly found: MapRecord } {
-    mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
     let descriptor: number;
     try {
+      mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
       descriptor = openSync(path, 'a+', 0o600);
       closeSync(descriptor);
       descriptor = openSync(path, 'r+');
@@ -83,21 +86,15 @@ export class ChangeMapFile {
     this.#bitmapBytes = bitmapBytes;
   }
 
-  /** In force, and on the host's disk, when this returns. Throws `E_DISK_MAP`. */
+  /**
+   * In force, and on the host's disk, when this returns. Throws `E_DISK_MAP`: then the record before it
+   * is in force, or nothing is known; or, where `mayHold` is a field of the error and true, this one.
+   * The first one takes the room of both slots: none after it is in want of room.
+   */
   write(record: MapRecord): void {
-    const sequence = this.#sequence + 1n;
-    const bytes = this.#encode(record, sequence);
-    try {
-      const at = Number(sequence & 1n) * this.#slotBytes;
-      let done = 0;
-      while (done < bytes.length) {
-        done += writeSync(this.#descriptor, bytes, done, bytes.length - done, at + done);
-      }
-      fdatasyncSync(this.#descriptor);
-    } catch (error) {
-      throw mapError(this.#path, error);
-    }
-    this.#sequence = sequence;
+    if (!this.#isWhole) this.#put(record);
+    this.#put(record);
+    this.#isWhole = true;
     this.#isAboutImage = true;
   }
 
@@ -110,23 +107,39 @@ export class ChangeMapFile {
     closeSync(this.#descriptor);
   }
 
+  #put(record: MapRecord): void {
+    const sequence = this.#sequence + 1n;
+    const bytes = this.#encode(record, sequence);
+    const at = Number(sequence & 1n) * this.#slotBytes;
+    this.#isWhole = false;
+    let done = 0;
+    try {
+      while (done < bytes.length) {
+        done += writeSync(this.#descriptor, bytes, done, bytes.length - done, at + done);
+      }
+      fdatasyncSync(this.#descriptor);
+    } catch (error) {
+      throw mapError(this.#path, error, done === bytes.length);
+    }
+    this.#sequence = sequence;
+  }
+
   get #slotBytes(): number {
     return Math.ceil((headBytes + this.#bitmapBytes + sumBytes) / 4096) * 4096;
   }
 
   #read(): MapRecord {
-    const unknown: MapRecord = { basis: null, bits: new Uint8Array(this.#bitmapBytes) };
-    let newest = unknown;
-    for (const slot of [0, 1]) {
+    const [even, odd] = [0, 1].map((slot) => {
       const bytes = Buffer.alloc(headBytes + this.#bitmapBytes + sumBytes);
       const read = readSync(this.#descriptor, bytes, 0, bytes.length, slot * this.#slotBytes);
-      const found = read === bytes.length ? this.#decode(bytes) : undefined;
-      if (found === undefined || found.sequence <= this.#sequence) continue;
-      this.#sequence = found.sequence;
-      this.#isAboutImage = found.isOfImage;
-      newest = found.isOfImage ? found : unknown;
-    }
-    return newest;
+      return read === bytes.length ? this.#decode(bytes) : undefined;
+    });
+    const isEvenNewer = even !== undefined && even.sequence > (odd?.sequence ?? 0n);
+    const [newer, older] = isEvenNewer ? [even, odd] : [odd, even];
+    this.#sequence = newer?.sequence ?? 0n;
+    this.#isWhole = older !== undefined && older.sequence + 1n === this.#sequence;
+    this.#isAboutImage = this.#isWhole && newer!.isOfImage;
+    return this.#isAboutImage ? newer! : { basis: null, bits: new Uint8Array(this.#bitmapBytes) };
   }
 
   #encode({ basis, bits }: MapRecord, sequence: bigint): Buffer {
@@ -176,12 +189,12 @@ const sha256 = (bytes: Buffer): Buffer =>
     .update(bytes.subarray(0, bytes.length - sumBytes))
     .digest();
 
-function mapError(path: string, error: unknown): unknown {
+function mapError(path: string, error: unknown, mayHold = false): unknown {
   const code = systemCode(error);
   if (code === undefined) return error;
   return new UnderstudyError('E_DISK_MAP', `the map of changes ${path} can't be written: ${code}`, {
     hint: 'See the room and the state of the file system of guest.stateFolder.',
-    fields: { path, code },
+    fields: { path, code, mayHold },
     cause: error,
   });
 }

@@ -4,6 +4,7 @@ import {
   changeRegionCount,
   type KnownChanges,
 } from '../change-basis.ts';
+import { UnderstudyError } from '../errors.ts';
 import type { ChangeMapFile, MapRecord } from './change-map-file.ts';
 
 type MapFile = Pick<ChangeMapFile, 'write' | 'close' | 'isAboutImage'>;
@@ -31,14 +32,18 @@ export class ChangeMap {
   #basis: ChangeBasis | null;
   /** The file says nothing yet, and what is known here is put there once the image is synced. */
   #isUnsettled = false;
-  /** A write to the file failed: what it says is older than what is known here. */
-  #isUnwritten = false;
+  /**
+   * What every record has that may be in force: one, or more where writes failed; null: they know
+   * nothing. A change in these regions is remembered already.
+   */
+  #said: Uint8Array | null;
 
   constructor(file: MapFile, found: MapRecord, diskBytes: number, nowMs: () => number) {
     const count = changeRegionCount(diskBytes);
     this.#file = file;
     this.#bits = found.bits.slice();
     this.#basis = found.basis;
+    this.#said = found.basis === null ? null : found.bits.slice();
     this.#lastEpoch = new Uint32Array(count).fill(noEpoch);
     this.#lastAtMs = new Float64Array(count);
     this.#nowMs = nowMs;
@@ -47,25 +52,27 @@ export class ChangeMap {
   get known(): KnownChanges | null {
     if (this.#basis === null) return null;
     const all = Uint32Array.from(this.#lastEpoch.keys());
-    return { basis: this.#basis, regions: all.filter((region) => this.#has(region)) };
+    return { basis: this.#basis, regions: all.filter((region) => has(this.#bits, region)) };
   }
 
-  /** Bytes are about to be changed, in this epoch or, undefined, outside of any. */
+  /**
+   * Bytes are about to be changed, in this epoch or, undefined, outside of any. Throws `E_DISK_MAP`
+   * where that can't be remembered: then they must not be.
+   */
   note(offset: number, length: number, epoch: number | undefined): void {
     if (length === 0) return;
     const first = Math.floor(offset / changeRegionBytes);
     const last = Math.floor((offset + length - 1) / changeRegionBytes);
     const atMs = this.#nowMs();
-    let isNew = this.#isUnwritten;
+    let isNew = false;
     for (let region = first; region <= last; region++) {
       // One more: a checkpoint may come between this and the log.
       this.#lastEpoch[region] = epoch === undefined ? noEpoch : epoch + 1;
       this.#lastAtMs[region] = atMs;
-      if (this.#has(region)) continue;
       this.#bits[region >> 3]! |= 1 << (region & 7);
-      isNew = true;
+      isNew ||= this.#said !== null && !has(this.#said, region);
     }
-    if (isNew && this.#basis !== null && !this.#isUnsettled) this.#write();
+    if (isNew) this.#write(this.#basis, this.#bits);
   }
 
   /** The changes of a new session are counted from here: all before are in its first epoch. */
@@ -77,16 +84,15 @@ export class ChangeMap {
     this.#lastEpoch.fill(noEpoch);
   }
 
-  /** Nothing is known from now on: the image is about to be changed by another host's epochs. */
+  /**
+   * Nothing is known from now on: the image is about to be changed by another host's epochs. Throws
+   * `E_DISK_MAP` where the file may still say something.
+   */
   forget(): void {
     this.#isUnsettled = false;
     this.#bits.fill(0);
-    const isSaid = this.#basis === null && !this.#isUnwritten && this.#file.isAboutImage;
-    if (isSaid) return;
     this.#basis = null;
-    // Both slots: what was known must not come back because the newer one is damaged.
-    this.#write();
-    this.#write();
+    if (this.#said !== null || !this.#file.isAboutImage) this.#write(null, this.#bits);
   }
 
   /** False where another image, or none, was here when this was last said: what is held is not of it. */
@@ -110,41 +116,50 @@ export class ChangeMap {
     const limitMs = this.#nowMs() - restMs;
     return this.#lastEpoch.some(
       (epoch, region) =>
-        this.#has(region) && epoch <= acked.epoch && this.#lastAtMs[region]! < limitMs,
+        has(this.#bits, region) && epoch <= acked.epoch && this.#lastAtMs[region]! < limitMs,
     );
   }
 
   /**
    * The image was synced. `acked`: an epoch that the other host had before that sync began, in the
-   * session that goes on; null: there is none.
+   * session that goes on; null: there is none. Throws `E_DISK_MAP`, and what was known still is.
    */
   synced(acked: ChangeBasis | null): void {
+    if (acked === null && !this.#isUnsettled) return;
+    const bits = this.#bits.slice();
     if (acked !== null) {
       const isNewSession = acked.session !== this.#basis?.session || this.#basis.isExact;
       const limitMs = this.#nowMs() - restMs;
       for (const [region, epoch] of this.#lastEpoch.entries()) {
         const rests = isNewSession || this.#lastAtMs[region]! < limitMs;
-        if (epoch <= acked.epoch && rests) this.#bits[region >> 3]! &= ~(1 << (region & 7));
+        if (epoch <= acked.epoch && rests) bits[region >> 3]! &= ~(1 << (region & 7));
       }
-      this.#basis = acked;
-    } else if (!this.#isUnsettled) {
-      return;
     }
+    this.#write(acked ?? this.#basis, bits);
+    this.#basis = acked ?? this.#basis;
+    this.#bits.set(bits);
     this.#isUnsettled = false;
-    this.#write();
   }
 
   close(): void {
     this.#file.close();
   }
 
-  #has(region: number): boolean {
-    return (this.#bits[region >> 3]! & (1 << (region & 7))) !== 0;
-  }
-
-  #write(): void {
-    this.#isUnwritten = true;
-    this.#file.write({ basis: this.#basis, bits: this.#bits });
-    this.#isUnwritten = false;
+  #write(basis: ChangeBasis | null, bits: Uint8Array): void {
+    const now = basis === null ? null : bits.slice();
+    try {
+      this.#file.write({ basis, bits });
+    } catch (error) {
+      const mayHold = !(error instanceof UnderstudyError) || error.fields.mayHold !== false;
+      const before = this.#said;
+      if (mayHold && now !== null) {
+        this.#said = before === null ? now : now.map((byte, at) => byte & before[at]!);
+      }
+      throw error;
+    }
+    this.#said = now;
   }
 }
+
+const has = (bits: Uint8Array, region: number): boolean =>
+  (bits[region >> 3]! & (1 << (region & 7))) !== 0;

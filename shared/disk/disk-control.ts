@@ -115,7 +115,7 @@ export interface PlainError {
 export type FromDiskThread =
   | { readonly kind: 'ready'; readonly sizes: readonly number[] }
   | { readonly kind: 'failed'; readonly error: PlainError }
-  /** The host failed a request of the guest, which was told so. */
+  /** The host failed a request of the guest, which was told so, or what it has to remember. */
   | { readonly kind: 'trouble'; readonly error: PlainError }
   | {
       readonly kind: 'changes';

@@ -23,7 +23,10 @@ export interface DiskServerOptions {
   readonly mapFolder: string;
   /** The thread died: `E_DISK_THREAD`. */
   readonly onDeath: (error: UnderstudyError) => void;
-  /** The host failed a request, and the guest was told: `E_DISK_IO`, once a minute for each disk. */
+  /**
+   * The host failed a request, and the guest was told: `E_DISK_IO`; a map of changes can't be written:
+   * `E_DISK_MAP`. Each once a minute for each disk.
+   */
   readonly onTrouble: (error: UnderstudyError) => void;
 }
 

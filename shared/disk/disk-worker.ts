@@ -39,8 +39,8 @@ const state: DiskState = {
   flushing: new Set(),
   trouble,
 };
-/** When an operator was last told of a disk that fails. */
-const toldAtMs: number[] = [];
+/** When an operator was last told, by disk and what failed of it. */
+const toldAtMs = new Map<string, number>();
 let logNumber = 0;
 /** Changes that wait for room in the log, or to be allowed, in order. */
 const waiting: (() => void)[] = [];
@@ -94,7 +94,9 @@ function onMessage(message: ToDiskThread): void {
   switch (message.kind) {
     case 'decided':
       // A guest that comes from elsewhere counts on what it was told there to be durable.
-      if (changesNow() === changesAre.open) for (const disk of disks) disk.syncSoon();
+      if (changesNow() === changesAre.open) {
+        for (const disk of disks) disk.syncBehind().catch(() => {});
+      }
       admitWaiting();
       return;
     case 'start-log':
@@ -189,15 +191,26 @@ function startLog(log: number, frameBytes: number): void {
   });
 }
 
-/** The guest is told of each failure, an operator of the first one in a while. */
+/** The guest is told of each failure, an operator of the first one of its kind in a while. */
 function trouble(disk: number, what: string, error: unknown): void {
   const code = systemCode(error);
+  if (code === undefined) return;
+  const { path } = images[disk]!;
+  if (error instanceof UnderstudyError) {
+    const message = `${error.message}; ${what} ${path} was refused for the guest, which was told: EIO`;
+    tell(disk, { code, message, hint: error.hint });
+  } else {
+    const message = `${what} ${path} failed for the guest, which was told: ${code}`;
+    tell(disk, { code: 'E_DISK_IO', message, hint: diskHint });
+  }
+}
+
+function tell(disk: number, error: PlainError): void {
+  const kind = `${disk} ${error.code}`;
   const nowMs = performance.now();
-  if (code === undefined || nowMs < (toldAtMs[disk] ?? Number.NEGATIVE_INFINITY) + troubleMs)
-    return;
-  toldAtMs[disk] = nowMs;
-  const message = `${what} ${images[disk]!.path} failed for the guest, which was told: ${code}`;
-  say({ kind: 'trouble', error: { code: 'E_DISK_IO', message, hint: diskHint } });
+  if (nowMs < (toldAtMs.get(kind) ?? Number.NEGATIVE_INFINITY) + troubleMs) return;
+  toldAtMs.set(kind, nowMs);
+  say({ kind: 'trouble', error });
 }
 
 function openMap(image: DiskImage, index: number): ChangeMap {
@@ -229,12 +242,13 @@ async function settleAll(): Promise<void> {
     const [since, basis] = [generation, acked];
     if (!map.isWorthSyncing(basis)) continue;
     try {
-      await images[index]!.flush();
+      await disks[index]!.syncBehind();
       // What the sync was for may be over: then nothing follows from it.
       if (since === generation) map.synced(basis);
     } catch (error) {
-      // The guest hears of a failing disk by its own requests; more is remembered meanwhile.
+      // More is remembered meanwhile. The guest hears of a sync that failed from its next FLUSH.
       if (systemCode(error) === undefined) throw error;
+      if (error instanceof UnderstudyError) tell(index, plain(error));
     }
   }
 }

@@ -32,6 +32,8 @@ export class LoggedDisk implements NbdDisk {
   readonly #map: Pick<ChangeMap, 'note'>;
   /** A sync that nobody waited for has failed: the next FLUSH says so. */
   #failed: unknown;
+  /** The last sync that failed. */
+  #failure: { readonly error: unknown } | undefined;
   /** Pages that were changed since a comparison with the backup began. */
   #changed: PageSet | undefined;
 
@@ -47,12 +49,7 @@ export class LoggedDisk implements NbdDisk {
   }
 
   readCached(offset: number, target: Uint8Array, address: bigint): boolean {
-    try {
-      return this.#image.readCached(offset, target, address);
-    } catch (error) {
-      this.#state.trouble(this.#disk, 'reading', error);
-      throw error;
-    }
+    return this.#told('reading', () => this.#image.readCached(offset, target, address));
   }
 
   async read(offset: number, target: Uint8Array): Promise<void> {
@@ -128,7 +125,7 @@ export class LoggedDisk implements NbdDisk {
   }
 
   extents(offset: number, length: number, countMax: number): DiskExtent[] {
-    return this.#image.extents(offset, length, countMax);
+    return this.#told('reading', () => this.#image.extents(offset, length, countMax));
   }
 
   /** Logs pages as they are now, so that a backup that misses them gets them. */
@@ -143,11 +140,14 @@ export class LoggedDisk implements NbdDisk {
     }
   }
 
-  /** Syncs what came by epochs alone, beside the guest: the next FLUSH tells of a failure. */
-  syncSoon(): void {
-    this.#sync().catch((error: unknown) => {
+  /** Syncs behind the guest's back: where that fails, the next FLUSH tells of it, too. */
+  async syncBehind(): Promise<void> {
+    try {
+      await this.#sync();
+    } catch (error) {
       this.#failed = error;
-    });
+      throw error;
+    }
   }
 
   /** Remembers which pages are changed from now on, or forgets them. */
@@ -161,11 +161,28 @@ export class LoggedDisk implements NbdDisk {
     return pages.filter((page) => changed?.has(page) === false);
   }
 
+  /**
+   * The system tells one sync of what could not be written, not every one that waits for it: what
+   * another one was told meanwhile counts here, too.
+   */
   async #sync(): Promise<void> {
+    const before = this.#failure;
     try {
       await this.#image.flush();
     } catch (error) {
+      this.#failure = { error };
       this.#state.trouble(this.#disk, 'syncing', error);
+      throw error;
+    }
+    if (this.#failure !== before) throw this.#failure?.error;
+  }
+
+  /** An operator hears of what fails. */
+  #told<T>(what: string, work: () => T): T {
+    try {
+      return work();
+    } catch (error) {
+      this.#state.trouble(this.#disk, what, error);
       throw error;
     }
   }
@@ -175,7 +192,7 @@ export class LoggedDisk implements NbdDisk {
     if (length === 0) return;
     const { log, control } = this.#state;
     const epoch = log === undefined ? undefined : Atomics.load(control, diskControl.epoch);
-    this.#map.note(offset, length, epoch);
+    this.#told('writing', () => this.#map.note(offset, length, epoch));
     const first = Math.floor(offset / pageBytes);
     this.#changed?.addRange(first, Math.ceil((offset + length) / pageBytes));
   }

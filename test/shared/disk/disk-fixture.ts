@@ -25,6 +25,7 @@ export async function withServedDisk(
   sizeBytes: number,
   work: (disk: ServedDisk) => Promise<void>,
   below = tmpdir(),
+  mapFolder?: string,
 ): Promise<void> {
   const folder = mkdtempSync(join(below, 'understudy-disk-'));
   try {
@@ -37,7 +38,7 @@ export async function withServedDisk(
     const server = await DiskServer.start({
       images: [image],
       socketPath,
-      mapFolder: folder,
+      mapFolder: mapFolder ?? folder,
       onDeath,
       onTrouble: (error) => troubles.push(error),
     });

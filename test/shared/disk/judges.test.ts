@@ -4,6 +4,7 @@ import {
   mkdtempSync,
   readFileSync,
   rmdirSync,
+  rmSync,
   statSync,
   truncateSync,
   writeFileSync,
@@ -14,6 +15,7 @@ import { join } from 'node:path';
 import test from 'ava';
 import { DiskServer } from '../../../shared/disk/disk-server.ts';
 import type { UnderstudyError } from '../../../shared/errors.ts';
+import { epoch, sessionId } from '../../../shared/ids.ts';
 import { mountTmpfs } from '../../tmpfs.ts';
 import { emptyImage, type ServedDisk, withServedDisk } from './disk-fixture.ts';
 
@@ -168,6 +170,42 @@ test('a full disk of the host is an error of the write, never silence', async (t
       },
       folder,
     );
+  } finally {
+    unmount();
+    rmdirSync(folder);
+  }
+});
+
+test('a state folder without room costs the guest nothing before it must, and is told', async (t) => {
+  const folder = mkdtempSync(join(tmpdir(), 'understudy-full-'));
+  const unmount = mountTmpfs(folder, '64k');
+  const work = async ({ server, qemuIo, troubles }: ServedDisk) => {
+    const filler = join(folder, 'filler');
+    const fill = () => writeFileSync(filler, Buffer.alloc(128 * 1024), { flag: 'a' });
+    t.throws(fill, { code: 'ENOSPC' });
+    const from = [sessionId('00000000000000aa'), epoch(7)] as const;
+    await t.throwsAsync(server.startFrom(...from), { code: 'E_DISK_MAP', message: /ENOSPC/ });
+    t.notRegex(await qemuIo('write 0 64k', 'flush'), /failed/, 'nothing is claimed');
+    t.deepEqual(troubles, []);
+    rmSync(filler);
+    await server.startFrom(...from);
+    const map = join(folder, 'disk-changes-0');
+    const settled = () => readFileSync(map).includes(Buffer.from('aa00000000000000', 'hex'));
+    for (let n = 0; !settled() && n < 6000; n++) await new Promise((go) => setTimeout(go, 10));
+    // What has its room keeps it; one that somebody empties is in want of it again.
+    t.throws(fill, { code: 'ENOSPC' });
+    t.notRegex(await qemuIo('write 0 64k', 'flush'), /failed/);
+    truncateSync(map, 0);
+    t.throws(fill, { code: 'ENOSPC' });
+    await t.throwsAsync(qemuIo('write 16M 64k'), { message: /Input\/output error/ });
+    await isToldOf(troubles);
+    t.is(troubles[0]!.code, 'E_DISK_MAP');
+    t.regex(troubles[0]!.message, /disk-changes-0.*ENOSPC; writing .*a\.raw was refused/);
+    rmSync(filler);
+    t.notRegex(await qemuIo('write 16M 64k'), /failed/, 'it goes on where there is room');
+  };
+  try {
+    await withServedDisk(64 * mib, work, tmpdir(), folder);
   } finally {
     unmount();
     rmdirSync(folder);

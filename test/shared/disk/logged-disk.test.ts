@@ -6,7 +6,10 @@ import { diskChanges } from '../../../shared/wire/disk-body.ts';
 
 /** What FLUSH promises, with a host's disk whose syncs end when the test says so. */
 
-function diskWithSlowSync(other: Partial<ConstructorParameters<typeof LoggedDisk>[0]> = {}) {
+function diskWithSlowSync(
+  other: Partial<ConstructorParameters<typeof LoggedDisk>[0]> = {},
+  map: ConstructorParameters<typeof LoggedDisk>[3] = { note: () => {} },
+) {
   const troubles: [disk: number, what: string, error: unknown][] = [];
   const syncs: { resolve: () => void; reject: (error: Error) => void }[] = [];
   const image = {
@@ -29,7 +32,7 @@ function diskWithSlowSync(other: Partial<ConstructorParameters<typeof LoggedDisk
     trouble: (...told) => troubles.push(told),
   };
   state.control[diskControl.changes] = changesAre.open;
-  return { disk: new LoggedDisk(image, 0, state, { note: () => {} }), state, syncs, troubles };
+  return { disk: new LoggedDisk(image, 0, state, map), state, syncs, troubles };
 }
 
 async function isDone(work: Promise<void>): Promise<boolean> {
@@ -90,6 +93,39 @@ test('a sync that fails after nobody waited for it is an error of the next FLUSH
   );
   await t.throwsAsync(disk.flush(), { code: 'EIO' });
   await disk.flush();
+});
+
+test('a sync behind the guest’s back that fails is told to the guest, also where it waits for its own', async (t) => {
+  const { disk, syncs, troubles } = diskWithSlowSync();
+  const failing = { code: 'EIO' };
+  // The system tells it to one of two syncs only.
+  const [behind, flush] = [disk.syncBehind(), disk.flush()];
+  syncs[0]!.reject(Object.assign(new Error('no'), failing));
+  await t.throwsAsync(behind, failing);
+  syncs[1]!.resolve();
+  await t.throwsAsync(flush, failing);
+  t.is(troubles.length, 1);
+  await t.throwsAsync(disk.flush(), failing);
+  const after = disk.flush();
+  syncs[2]!.resolve();
+  await after;
+});
+
+test('what can not be remembered, or not be told of holes, is an error that an operator hears of', (t) => {
+  const fail = (code: string) => () => {
+    throw Object.assign(new Error('no'), { code });
+  };
+  const { disk, troubles } = diskWithSlowSync(
+    { extents: fail('EIO') },
+    { note: fail('E_DISK_MAP') },
+  );
+  t.throws(() => disk.write(0, new Uint8Array(512)), { code: 'E_DISK_MAP' });
+  t.throws(() => disk.trim(0, 512), { code: 'E_DISK_MAP' });
+  t.throws(() => disk.extents(0, 512, 1), { code: 'EIO' });
+  t.deepEqual(
+    troubles.map(([, what]) => what),
+    ['writing', 'writing', 'reading'],
+  );
 });
 
 test('where the guest does not run no change is made, from the moment at which it is said', (t) => {

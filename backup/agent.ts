@@ -226,19 +226,14 @@ export class BackupAgent {
    * after a hand-over was not told to the guest: it may be lost, and no mark says that it was logged.
    */
   #logInput(session: SessionId, message: InputLogMessage): void {
-    const forwarded = this.#handover.inputOf(session);
-    if (forwarded === 'for-here') {
-      const { inputLog: log, network } = this.#parts;
-      const last = log?.last ?? 0;
-      log?.add(session, message);
-      if (this.#isConnected) network.tell(log?.after(last) ?? []);
-      return;
-    }
+    const { inputLog: log, loggedMark, network } = this.#parts;
     const { name } = this.#state;
-    if (forwarded !== undefined || (name !== 'synchronising' && name !== 'protecting')) return;
-    const { inputLog, loggedMark } = this.#parts;
-    const sequence = inputLog?.add(session, message);
-    if (sequence === undefined) return;
+    const [forwarded, last] = [this.#handover.inputOf(session), log?.last ?? 0];
+    const isToLog = forwarded === undefined && (name === 'synchronising' || name === 'protecting');
+    if (!isToLog && forwarded !== 'for-here') return;
+    const sequence = log?.add(session, message);
+    if (forwarded === 'for-here' && this.#isConnected) network.tell(log?.after(last) ?? []);
+    if (!isToLog || sequence === undefined) return;
     if (sequence > 0) loggedMark?.set(session);
     this.#control.send({ session, term: this.#term }, { kind: 'input-logged', sequence });
   }

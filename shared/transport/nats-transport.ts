@@ -17,7 +17,7 @@ import {
 import { bounds } from '../bounds.ts';
 import { isUnderstudyError, type UnderstudyError } from '../errors.ts';
 import { badSeed, natsWarning, payloadLimit, tlsFailure, unreachable } from './nats-error.ts';
-import { takeRoomAtOnce } from './nats-receive.ts';
+import { spareMemory } from './nats-memory.ts';
 import { checkTlsFiles, identityCheck, probeTls, readSetting, type TlsFiles } from './nats-tls.ts';
 import type { MessageHeaders, OnMessage, Subscription, Transport } from './transport.ts';
 import { noResponder, notConnected, payloadTooLarge, timedOut } from './transport-error.ts';
@@ -66,7 +66,7 @@ export async function connectNats(
   if (endsSoon !== undefined) options.onWarning?.(endsSoon);
   const client = await clientOptions(settings);
   const connection = await firstConnection(settings, client, options);
-  takeRoomAtOnce(connection);
+  spareMemory(connection);
   const payloadBytesMax = connection.info?.max_payload ?? 0;
   if (payloadBytesMax < bounds.payloadBytesMin) {
     await connection.close();

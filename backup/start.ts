@@ -1,10 +1,10 @@
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
-import type { AgentConsole } from '../shared/agent/agent-console.ts';
 import { linkAgent } from '../shared/agent/agent-links.ts';
+import { letClientsBeServed } from '../shared/agent/calm.ts';
 import type { ControlCommands } from '../shared/agent/control-line.ts';
-import { bounds } from '../shared/bounds.ts';
-import { monotonicClock, sleep } from '../shared/clock.ts';
+import type { LastingParts } from '../shared/agent/lasting-parts.ts';
+import { monotonicClock } from '../shared/clock.ts';
 import type { KnownRam } from '../shared/codec/known-ram.ts';
 import { stagingBytesOf } from '../shared/config/derived.ts';
 import { toGuestConfig } from '../shared/config/guest-section.ts';
@@ -47,25 +47,21 @@ export async function runBackup(
   config: BackupConfig,
   emit: EmitEvent,
   stop: AbortSignal,
-  console: AgentConsole,
-  disks?: DiskServer,
+  lasting: LastingParts,
   known?: KnownRam,
 ): Promise<BackupEnd> {
-  return await UndoList.around((undo) =>
-    runOpened(config, emit, stop, console, undo, disks, known),
-  );
+  return await UndoList.around((undo) => runOpened(config, emit, stop, lasting, undo, known));
 }
 
 async function runOpened(
   config: BackupConfig,
   emit: EmitEvent,
   stop: AbortSignal,
-  console: AgentConsole,
+  { console, disks, heartbeats }: LastingParts,
   undo: UndoList,
-  disks: DiskServer | undefined,
   known: KnownRam | undefined,
 ): Promise<BackupEnd> {
-  const links = await linkAgent(config, emit, stop, undo);
+  const links = await linkAgent(config, emit, stop, undo, heartbeats);
   const { agentId, transport, claims, host, onWarning, progress: cell } = links;
   const guestConfig = toGuestConfig(config.guest);
   const { name } = guestConfig;
@@ -127,12 +123,6 @@ async function runOpened(
   await guest?.detach();
   if (outcome.kind !== 'took-over') return { outcome };
   return { outcome, network: network.handOn(), ...(base === undefined ? {} : { base }) };
-}
-
-/** Its network is connected, and all that the guest needs is there. */
-async function letClientsBeServed(stop: AbortSignal): Promise<void> {
-  // An agent that is to end does so now.
-  await sleep(monotonicClock, bounds.calmAfterTakeoverMs, stop).catch(() => {});
 }
 
 /** The images of replicated disks: their server has locked them already. */

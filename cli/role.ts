@@ -3,10 +3,12 @@ import { runBackup } from '../backup/start.ts';
 import { runPrimary } from '../primary/start.ts';
 import { AgentConsole } from '../shared/agent/agent-console.ts';
 import { ControlSocket } from '../shared/agent/control-socket.ts';
+import type { LastingParts } from '../shared/agent/lasting-parts.ts';
 import type { KnownRam } from '../shared/codec/known-ram.ts';
 import { toBackupConfig, toPrimaryConfig } from '../shared/config/other-role.ts';
 import type { BackupConfig, PrimaryConfig } from '../shared/config/schema.ts';
 import type { DiskServer } from '../shared/disk/disk-server.ts';
+import { HeartbeatThreads } from '../shared/heartbeat/heartbeat-threads.ts';
 import type { GuestNetwork } from '../shared/net/guest-network.ts';
 import type { EmitEvent } from '../shared/observe/events.ts';
 import type { Observer } from '../shared/observe/observer.ts';
@@ -28,11 +30,13 @@ export async function runRole(
   const console = new AgentConsole(name);
   const unsubscribe = observer.subscribe((event) => console.note(event));
   const socket = await ControlSocket.listen(join(runFolder, name), (line) => console.answer(line));
+  const heartbeats = new HeartbeatThreads();
   let disks: DiskServer | undefined;
   try {
     disks = await serveDisks(config, observer.emit);
-    return await changeRoles(config, observer.emit, stop, console, disks);
+    return await changeRoles(config, observer.emit, stop, { console, heartbeats, disks });
   } finally {
+    await heartbeats.close();
     await disks?.close();
     await socket.close();
     unsubscribe();
@@ -43,16 +47,15 @@ async function changeRoles(
   config: PrimaryConfig | BackupConfig,
   emit: EmitEvent,
   stop: AbortSignal,
-  console: AgentConsole,
-  disks: DiskServer | undefined,
+  lasting: LastingParts,
 ): Promise<number> {
   let next = config;
   let handedOn: HandedOn = {};
   for (;;) {
     const end: RoleEnd =
       next.role === 'primary'
-        ? await runAsPrimary(next, emit, stop, console, handedOn, disks)
-        : await runAsBackup(next, emit, stop, console, handedOn, disks);
+        ? await runAsPrimary(next, emit, stop, lasting, handedOn)
+        : await runAsBackup(next, emit, stop, lasting, handedOn);
     if (typeof end === 'number') return end;
     handedOn = end;
     if (stop.aborted) {
@@ -78,15 +81,14 @@ async function runAsPrimary(
   config: PrimaryConfig,
   emit: EmitEvent,
   stop: AbortSignal,
-  console: AgentConsole,
+  lasting: LastingParts,
   { network, ram: base }: HandedOn,
-  disks: DiskServer | undefined,
 ): Promise<RoleEnd> {
   const takenOver = { network, base };
-  const { outcome, known } = await runPrimary(config, emit, stop, console, takenOver, disks);
+  const { outcome, known } = await runPrimary(config, emit, stop, lasting, takenOver);
   switch (outcome.kind) {
     case 'released':
-      if (disks !== undefined) emit({ kind: 'warning', ...disksWait });
+      if (lasting.disks !== undefined) emit({ kind: 'warning', ...disksWait });
       return exitCode.ok;
     case 'guest-ended':
       return exitCode.ok;
@@ -120,11 +122,10 @@ async function runAsBackup(
   config: BackupConfig,
   emit: EmitEvent,
   stop: AbortSignal,
-  console: AgentConsole,
+  lasting: LastingParts,
   { ram }: HandedOn,
-  disks: DiskServer | undefined,
 ): Promise<RoleEnd> {
-  const { outcome, network, base } = await runBackup(config, emit, stop, console, disks, ram);
+  const { outcome, network, base } = await runBackup(config, emit, stop, lasting, ram);
   switch (outcome.kind) {
     case 'took-over':
       return { network, ram: base };

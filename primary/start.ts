@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
-import type { AgentConsole } from '../shared/agent/agent-console.ts';
 import { linkAgent } from '../shared/agent/agent-links.ts';
+import { letClientsBeServed } from '../shared/agent/calm.ts';
+import type { LastingParts } from '../shared/agent/lasting-parts.ts';
 import type { TermClaims } from '../shared/arbiter/term-claims.ts';
 import { monotonicClock } from '../shared/clock.ts';
 import { secretBytes } from '../shared/codec/codec-settings.ts';
@@ -58,26 +59,22 @@ export async function runPrimary(
   config: PrimaryConfig,
   emit: EmitEvent,
   stop: AbortSignal,
-  console: AgentConsole,
+  lasting: LastingParts,
   takenOver: TakenOver = {},
-  disks?: DiskServer,
 ): Promise<PrimaryEnd> {
-  return await UndoList.around((undo) =>
-    runOpened(config, emit, stop, console, undo, takenOver, disks),
-  );
+  return await UndoList.around((undo) => runOpened(config, emit, stop, lasting, undo, takenOver));
 }
 
 async function runOpened(
   config: PrimaryConfig,
   emit: EmitEvent,
   stop: AbortSignal,
-  console: AgentConsole,
+  { console, disks, heartbeats }: LastingParts,
   undo: UndoList,
   { network, base }: TakenOver,
-  disks: DiskServer | undefined,
 ): Promise<PrimaryEnd> {
   if (network !== undefined) undo.defer(() => network.close());
-  const links = await linkAgent(config, emit, stop, undo);
+  const links = await linkAgent(config, emit, stop, undo, heartbeats);
   const { agentId, transport, claims, host, onWarning, progress: cell } = links;
   const opened = await openGuest(toGuestConfig(config.guest), claims, host, emit, stop);
   if ('by' in opened) return { outcome: { kind: 'superseded', by: opened.by, planned: false } };
@@ -163,6 +160,9 @@ async function runOpened(
   // It was stopped, and is old: what its RAM file holds is all that is still of use.
   disks?.refuseChanges();
   const known = (await guest.freeze()) ? agentOfGuest.ramAsLeft() : undefined;
+  // To end a QEMU and to start the next one wants both cores of a small host, which may be the
+  // other one's as well; frozen, it does nothing.
+  if (outcome.planned) await letClientsBeServed(stop);
   await guest.terminate();
   return { outcome, known };
 }

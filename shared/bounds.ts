@@ -73,7 +73,8 @@ export const bounds = Object.freeze({
   takeoverAttemptsMax: 5,
   /**
    * A guest that was just resumed finds every cache cold, and its clients wait: what comes next for
-   * protection (threads, connections, kernels) takes no core from it for so long.
+   * protection (threads, connections, kernels) takes no core from it for so long. After a switchover
+   * on the host that it left, too: its QEMU's end and a standby's start.
    */
   calmAfterTakeoverMs: 200,
 

@@ -6,7 +6,8 @@ import { bounds } from '../bounds.ts';
 import { toNatsSettings } from '../config/nats-section.ts';
 import type { BackupConfig, PrimaryConfig } from '../config/schema.ts';
 import type { UnderstudyError } from '../errors.ts';
-import { startBeacon } from '../heartbeat/heartbeat-thread.ts';
+import { startBeacon } from '../heartbeat/heartbeat-tasks.ts';
+import type { HeartbeatThreads } from '../heartbeat/heartbeat-threads.ts';
 import { PeerWatchThread } from '../heartbeat/peer-watch.ts';
 import { ProgressCell } from '../heartbeat/progress-cell.ts';
 import type { GuestName } from '../ids.ts';
@@ -33,14 +34,15 @@ export interface AgentLinks {
 
 /**
  * Connects a role as its configuration says: one connection for data and control, one for the
- * record of terms, two threads for heartbeats once the role asks for them. `undo` takes it all
- * down. Throws `E_NATS_…`, `E_CONFIG_SECRET`, and as `openClaims` does.
+ * record of terms, two of `threads` for heartbeats once the role asks for them. `undo` gives it
+ * all back. Throws `E_NATS_…`, `E_CONFIG_SECRET`, and as `openClaims` does.
  */
 export async function linkAgent(
   config: PrimaryConfig | BackupConfig,
   emit: EmitEvent,
   stop: AbortSignal,
   undo: UndoList,
+  threads: HeartbeatThreads,
 ): Promise<AgentLinks> {
   const { role } = config;
   const guest = config.guest.name as GuestName;
@@ -69,7 +71,9 @@ export async function linkAgent(
   const onDeath = (error: UnderstudyError) => {
     throw error;
   };
-  const thread = { nats, guest, onWarning, onDeath, connectDeadlineMs };
+  // They say the same of themselves in every role: a connection outlives one.
+  const beatNats = toNatsSettings(config.nats, guest, `understudy heartbeats of ${guest}`);
+  const thread = { threads, nats: beatNats, guest, onWarning, onDeath, connectDeadlineMs };
   const startHeartbeats = async (limitMs: number): Promise<PeerWatchThread> => {
     const peer = role === 'primary' ? 'backup' : 'primary';
     const limits = { limitMs, wedgedMs: bounds.wedgedLimitMs };

@@ -1,6 +1,7 @@
 /**
  * A worker thread for heartbeats, with a NATS connection of its own: neither the main thread's
- * work nor a window of page data in a socket delays them. Started by `heartbeat-thread.ts`.
+ * work nor a window of page data in a socket delays them. It does one task after another, for one
+ * role of its process and then for the next. Started by `heartbeat-threads.ts`.
  */
 import { setPriority } from 'node:os';
 import { parentPort, workerData } from 'node:worker_threads';
@@ -13,7 +14,13 @@ import type { Transport } from '../transport/transport.ts';
 import { Beacon } from './beacon.ts';
 import { ProgressCell } from './progress-cell.ts';
 import { Watch } from './watch.ts';
-import { type FromWorker, plainError, type ToWorker, type WorkerTask } from './worker-message.ts';
+import {
+  type FromWorker,
+  plainError,
+  type RoleTask,
+  type ToWorker,
+  type WorkerStart,
+} from './worker-message.ts';
 
 if (parentPort === null) throw new Error('heartbeat-worker.ts runs as a worker');
 /** It runs some tens of microseconds a beat; the rest is for what V8 does now and then. */
@@ -21,43 +28,79 @@ const heartbeatShare = { runtimeMs: 3, periodMs: 15 };
 const heartbeatNice = -15;
 const port = parentPort;
 const say = (message: FromWorker): void => port.postMessage(message);
-const task = workerData as WorkerTask;
+const { nats, guest, connectDeadlineMs } = workerData as WorkerStart;
 
-try {
-  const transport = await connectNats(task.nats, {
-    deadlineMs: task.connectDeadlineMs,
-    onWarning: (warning) => say({ kind: 'warning', error: plainError(warning) }),
-  });
-  const stop = task.role === 'beacon' ? startBeacon(transport) : startWatch(transport);
-  port.on('message', (message: ToWorker) => {
-    if (message.kind !== 'stop') return;
-    stop();
-    transport.close().then(() => port.close());
-  });
-  await transport.flush();
-  // Not before: what a thread does to get ready takes tenths of a second, from everybody else.
-  comeFirst();
-  say({ kind: 'ready' });
-} catch (error) {
-  // What is not expected ends the worker and is told by its `error` event.
-  if (!isUnderstudyError(error)) throw error;
-  say({ kind: 'failed', error: plainError(error) });
-  port.close();
+interface RunningTask {
+  readonly watch?: Watch;
+  stop(): void;
+}
+let running: RunningTask | undefined;
+let isAhead = false;
+
+/** What was told before there is a connection waits for it. */
+const connecting = connectNats(nats, {
+  deadlineMs: connectDeadlineMs,
+  onWarning: (warning) => say({ kind: 'warning', error: plainError(warning) }),
+});
+connecting.catch(() => {});
+
+port.on('message', async (message: ToWorker) => {
+  switch (message.kind) {
+    case 'begin':
+      await begin(message.task);
+      return;
+    case 'follow':
+      running?.watch?.follow(message.agent);
+      return;
+    case 'heard':
+      running?.watch?.heard();
+      return;
+    case 'end':
+      end();
+      say({ kind: 'idle' });
+      return;
+    case 'stop':
+      end();
+      connecting
+        .then((transport) => transport.close())
+        .catch(() => {})
+        .then(() => port.close());
+  }
+});
+
+async function begin(task: RoleTask): Promise<void> {
+  try {
+    const transport = await connecting;
+    running = task.role === 'beacon' ? startBeacon(transport, task) : startWatch(transport, task);
+    await transport.flush();
+    // Not before: what a thread does to get ready takes tenths of a second, from everybody else.
+    if (!isAhead) comeFirst();
+    isAhead = true;
+    say({ kind: 'ready' });
+  } catch (error) {
+    // What is not expected ends the worker and is told by its `error` event.
+    if (!isUnderstudyError(error)) throw error;
+    end();
+    say({ kind: 'failed', error: plainError(error) });
+  }
 }
 
-function startBeacon(transport: Transport): () => void {
-  if (task.role !== 'beacon') throw new Error('not a beacon');
-  const { subject, guest, agent, intervalMs } = task;
+function end(): void {
+  running?.stop();
+  running = undefined;
+}
+
+function startBeacon(transport: Transport, task: RoleTask & { role: 'beacon' }): RunningTask {
+  const { subject, agent, intervalMs } = task;
   const progress = new ProgressCell(task.progress);
   const beacon = new Beacon({ transport, subject, guest, agent, progress, clock: monotonicClock });
   beacon.beat();
   const timer = setInterval(() => beacon.beat(), intervalMs);
-  return () => clearInterval(timer);
+  return { stop: () => clearInterval(timer) };
 }
 
-function startWatch(transport: Transport): () => void {
-  if (task.role !== 'watch') throw new Error('not a watch');
-  const { subject, echoSubject, guest, limits } = task;
+function startWatch(transport: Transport, task: RoleTask & { role: 'watch' }): RunningTask {
+  const { subject, echoSubject, limits } = task;
   const watch = new Watch({
     transport,
     subject,
@@ -68,14 +111,13 @@ function startWatch(transport: Transport): () => void {
     echoEveryMs: Math.min(bounds.heartbeatIntervalMs, limits.limitMs / 4),
     onEvent: (event) => say({ kind: 'event', event }),
   });
-  port.on('message', (message: ToWorker) => {
-    if (message.kind === 'follow') watch.follow(message.agent);
-    if (message.kind === 'heard') watch.heard();
-  });
   const timer = setInterval(() => watch.tick(), bounds.watchTickMs);
-  return () => {
-    clearInterval(timer);
-    watch.close();
+  return {
+    watch,
+    stop: () => {
+      clearInterval(timer);
+      watch.close();
+    },
   };
 }
 

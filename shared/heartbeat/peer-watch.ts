@@ -1,6 +1,6 @@
 import type { EmitEvent } from '../observe/events.ts';
 import type { AgentActivity } from '../wire/flow-body.ts';
-import { startWatch, type WatchThread, type WatchThreadOptions } from './heartbeat-thread.ts';
+import { startWatch, type WatchTask, type WatchTaskOptions } from './heartbeat-tasks.ts';
 import type { WatchEvent } from './watch.ts';
 
 /**
@@ -11,7 +11,7 @@ export class PeerWatchThread {
   readonly #emit: EmitEvent;
   readonly #listeners = new Set<() => void>();
   readonly #onHeartbeat: (event: WatchEvent & { kind: 'heartbeat' }) => void;
-  #thread: WatchThread | undefined;
+  #thread: WatchTask | undefined;
   #expected: bigint | 'anyone' | undefined;
   #lastHeardAtMs = 0;
   #silent = true;
@@ -27,7 +27,7 @@ export class PeerWatchThread {
 
   /** `onHeartbeat` hears those of the expected agent. Throws as `start` does. */
   static async start(
-    options: Omit<WatchThreadOptions, 'onEvent'>,
+    options: Omit<WatchTaskOptions, 'onEvent'>,
     emit: EmitEvent,
     onHeartbeat: (event: WatchEvent & { kind: 'heartbeat' }) => void = () => {},
     start: typeof startWatch = startWatch,

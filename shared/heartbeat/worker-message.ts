@@ -19,20 +19,26 @@ export type RoleTask =
       readonly limits: DetectorLimits;
     };
 
-/** What the worker is started with. */
-export type WorkerTask = RoleTask & {
+/** What the worker is started with: its connection, which it keeps from task to task. */
+export interface WorkerStart {
   readonly nats: NatsSettings;
   readonly guest: bigint;
   readonly connectDeadlineMs: number | null;
-};
+}
 
 export type ToWorker =
+  /** One task at a time. */
+  | { readonly kind: 'begin'; readonly task: RoleTask }
+  | { readonly kind: 'end' }
   | { readonly kind: 'stop' }
   | { readonly kind: 'follow'; readonly agent: bigint | undefined }
   | { readonly kind: 'heard' };
 
 export type FromWorker =
+  /** It does what it was told to begin. */
   | { readonly kind: 'ready' }
+  /** Nothing comes of the task any more. */
+  | { readonly kind: 'idle' }
   | { readonly kind: 'event'; readonly event: WatchEvent }
   | { readonly kind: 'warning' | 'failed'; readonly error: PlainError };
 

@@ -16,6 +16,7 @@ import { DirectIoCounter } from './direct-io.ts';
 import type { GuestConfig } from './guest-options.ts';
 import { HoldMark } from './hold-mark.ts';
 import { checkDeviceState } from './migration-stream.ts';
+import { putInLineSoon } from './precedence.ts';
 import { freeze, type ProcessIdentity } from './process-record.ts';
 import { checkProtectable } from './protectable.ts';
 import { adoptInstance, type QemuInstance, startInstance } from './qemu-instance.ts';
@@ -93,6 +94,8 @@ export class QemuGuest implements Guest {
     try {
       await checkProtectable(instance);
       const guest = QemuGuest.fromInstance(instance);
+      // It may have been a standby until now.
+      putInLineSoon(guest.pid);
       return { guest, found: await guest.#find() };
     } catch (error) {
       instance.process.detach();

@@ -7,6 +7,7 @@ import { setMigrationOptions } from './baseline.ts';
 import type { GuestConfig } from './guest-options.ts';
 import { HoldMark } from './hold-mark.ts';
 import { spliceStream } from './migration-stream.ts';
+import { putAhead } from './precedence.ts';
 import { writeRecord } from './process-record.ts';
 import { checkProtectable } from './protectable.ts';
 import { QemuGuest } from './qemu-guest.ts';
@@ -30,6 +31,7 @@ export class QemuStandby implements Standby {
     try {
       await checkProtectable(instance);
       await setMigrationOptions(instance.process);
+      putAhead(instance.process.identity.pid);
     } catch (error) {
       await end(instance);
       throw error;

@@ -91,7 +91,14 @@ export class AgentLinks {
     const guest = guestHash(name);
     const watch = await PeerWatchThread.start(
       {
-        ...{ peer, guest: name, nats: undefined as never, onDeath: () => {} },
+        ...{
+          peer,
+          guest: name,
+          threads: undefined as never,
+          nats: undefined as never,
+          connectDeadlineMs: null,
+          onDeath: () => {},
+        },
         limits: { limitMs, wedgedMs: bounds.wedgedLimitMs },
       },
       this.emit,

@@ -2,7 +2,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import test, { type ExecutionContext } from 'ava';
 import { monotonicClock } from '../../../shared/clock.ts';
 import { isUnderstudyError } from '../../../shared/errors.ts';
-import { startBeacon, startWatch } from '../../../shared/heartbeat/heartbeat-thread.ts';
+import { startBeacon, startWatch } from '../../../shared/heartbeat/heartbeat-tasks.ts';
+import { HeartbeatThreads } from '../../../shared/heartbeat/heartbeat-threads.ts';
 import { ProgressCell } from '../../../shared/heartbeat/progress-cell.ts';
 import type { WatchEvent } from '../../../shared/heartbeat/watch.ts';
 import { epoch, type GuestName } from '../../../shared/ids.ts';
@@ -17,21 +18,31 @@ async function setUp(t: ExecutionContext) {
   t.teardown(() => server.stop());
   const events: WatchEvent[] = [];
   const onDeath = (error: Error) => t.fail(String(error));
-  const nats = { servers: [server.url], name: 'test' };
+  const threads = new HeartbeatThreads();
+  t.teardown(() => threads.close());
+  const connection = {
+    ...{ threads, guest, connectDeadlineMs: null },
+    nats: { servers: [server.url], name: 'test' },
+  };
   const progress = new ProgressCell();
   const watch = await startWatch({
-    nats,
-    guest,
+    ...connection,
     peer: 'primary',
     limits,
     onDeath,
     onEvent: (event) => events.push(event),
   });
   t.teardown(() => watch.stop());
-  const beacon = await startBeacon({ nats, guest, role: 'primary', agent: 9n, progress, onDeath });
+  const beacon = await startBeacon({
+    ...connection,
+    role: 'primary',
+    agent: 9n,
+    progress,
+    onDeath,
+  });
   t.teardown(() => beacon.stop());
   const told = () => events.filter(({ kind }) => kind !== 'heartbeat').map(({ kind }) => kind);
-  return { server, events, progress, watch, beacon, told };
+  return { server, events, progress, connection, onDeath, watch, beacon, told };
 }
 
 async function until(holds: () => boolean, what: string): Promise<void> {
@@ -83,12 +94,45 @@ test('a NATS server that dies makes the watch blind, not the peer dead', async (
   t.false(s.told().includes('silent'));
 });
 
+test('a thread that is kept does the next role’s work as a new one, and says nothing of the last', async (t) => {
+  const s = await setUp(t);
+  await until(() => s.told().includes('heard-first'), 'a heartbeat');
+  await Promise.all([s.watch.stop(), s.beacon.stop()]);
+  const before = s.events.length;
+  const after: WatchEvent[] = [];
+  const { connection, onDeath, progress } = s;
+  const onEvent = (event: WatchEvent) => after.push(event);
+  const watch = await startWatch({ ...connection, peer: 'backup', limits, onDeath, onEvent });
+  const beacon = await startBeacon({
+    ...{ ...connection, role: 'backup', agent: 10n, progress, onDeath },
+  });
+  await until(() => after.some(({ kind }) => kind === 'heartbeat'), 'a heartbeat of the next role');
+  await Promise.all([watch.stop(), beacon.stop()]);
+  const agents = after.map((event) => (event.kind === 'heartbeat' ? event.heartbeat.agent : 10n));
+  t.deepEqual([...new Set(agents)], [10n]);
+  t.is(s.events.length, before);
+});
+
+test('a kept thread whose connection is away makes room for one that waits for NATS', async (t) => {
+  const s = await setUp(t);
+  await s.watch.stop();
+  await s.server.stop();
+  const { connection, onDeath } = s;
+  const starting = startWatch({
+    ...{ ...connection, connectDeadlineMs: 200, peer: 'primary', limits, onDeath },
+    onEvent: () => {},
+  });
+  const error = await t.throwsAsync(starting);
+  t.true(isUnderstudyError(error, 'E_NATS_UNREACHABLE'), String(error));
+});
+
 test('a worker that can not reach NATS is an error with its code, not a hang', async (t) => {
   const server = await EmbeddedServer.start({ jetStream: false });
   await server.stop();
   const nats = { servers: [server.url], name: 'test' };
   const onDeath = (error: Error) => t.fail(String(error));
   const starting = startWatch({
+    threads: new HeartbeatThreads(),
     nats,
     guest,
     peer: 'primary',

@@ -34,6 +34,7 @@ export function qemuArguments(options: ArgumentOptions): string[] {
     ...['-pidfile', paths.pidFile],
     ...monitor('agent', paths.monitor),
     ...monitor('operator', paths.operatorMonitor),
+    ...monitor('devices', paths.devicesMonitor),
     ...serial(config.serialLog),
     ...kernel(config),
     ...config.disks.flatMap((_, index) => disk(config, paths, index)),

@@ -65,6 +65,8 @@ export interface GuestPaths {
   readonly monitor: string;
   /** A second monitor, for an operator: the first one is the agent's. */
   readonly operatorMonitor: string;
+  /** A third one, for `ReadyCommand`. */
+  readonly devicesMonitor: string;
   /** Where the baseline stream is written to and read from. */
   readonly stream: string;
   /** Where the agent serves replicated disks. */
@@ -90,6 +92,7 @@ export function guestPaths(config: GuestConfig): GuestPaths {
     folder,
     monitor: join(folder, 'qmp.sock'),
     operatorMonitor: join(folder, 'operator.sock'),
+    devicesMonitor: join(folder, 'devices.sock'),
     stream: join(folder, 'stream.sock'),
     disks: join(folder, 'disks.sock'),
     pidFile: join(folder, 'qemu.pid'),

@@ -74,7 +74,8 @@ const launchTimeoutMs = 20_000;
 
 function prepareFolder(paths: GuestPaths): void {
   mkdirSync(paths.folder, { recursive: true, mode: 0o700 });
-  for (const stale of [paths.monitor, paths.operatorMonitor, paths.stream, paths.shimStatus]) {
+  const monitors = [paths.monitor, paths.operatorMonitor, paths.devicesMonitor];
+  for (const stale of [...monitors, paths.stream, paths.shimStatus]) {
     rmSync(stale, { force: true });
   }
 }

@@ -21,6 +21,7 @@ import { freeze, type ProcessIdentity } from './process-record.ts';
 import { checkProtectable } from './protectable.ts';
 import { adoptInstance, type QemuInstance, startInstance } from './qemu-instance.ts';
 import type { QmpEvent } from './qmp.ts';
+import { ReadyCommand } from './ready-command.ts';
 
 export interface StartGuestOptions {
   /** True: leave the vCPUs held; `resume` starts them. */
@@ -63,6 +64,7 @@ export class QemuGuest implements Guest {
   #heldByOther = false;
   readonly #mark: HoldMark;
   #directIo: Promise<DirectIoCounter> | undefined;
+  readonly #save: ReadyCommand;
 
   /**
    * Starts the guest with new, empty memory. Errors: those of `startInstance`, and
@@ -112,7 +114,9 @@ export class QemuGuest implements Guest {
 
   private constructor(instance: QemuInstance, memory: RamFile) {
     this.#instance = instance;
-    this.#mark = HoldMark.open(instance.paths.holdMark);
+    const { holdMark, devicesMonitor, deviceState } = instance.paths;
+    this.#mark = HoldMark.open(holdMark);
+    this.#save = new ReadyCommand(devicesMonitor, saveCommand, saveArguments(deviceState));
     this.memory = memory;
     this.name = instance.config.name;
     this.description = instance.description;
@@ -146,6 +150,8 @@ export class QemuGuest implements Guest {
     try {
       await this.#instance.process.execute('cont');
       this.#mark.set(false);
+      // Not before whoever counts the pause knows that it is over.
+      setImmediate(() => this.#save.prepare());
     } finally {
       this.#ownResume = false;
     }
@@ -159,9 +165,9 @@ export class QemuGuest implements Guest {
   async saveDeviceState(): Promise<Uint8Array> {
     const { deviceState: filename } = this.#instance.paths;
     try {
-      // live: false, or the block devices would be handed over to another QEMU.
-      const args = { filename, live: false };
-      await this.#instance.process.execute('xen-save-devices-state', args);
+      if (!(await this.#save.run())) {
+        await this.#instance.process.execute(saveCommand, saveArguments(filename));
+      }
     } catch (error) {
       throw isUnderstudyError(error, 'E_QMP_ERROR') ? unsavable(filename, error) : error;
     }
@@ -187,6 +193,7 @@ export class QemuGuest implements Guest {
 
   async detach(): Promise<void> {
     this.#listeners.clear();
+    this.#save.close();
     this.#instance.process.detach();
     this.#mark.close();
     this.memory.close();
@@ -255,6 +262,10 @@ function instanceOf({ pid, startTicks, bootId }: ProcessIdentity): string {
   const identity = `${bootId}/${pid}/${startTicks}`;
   return createHash('sha256').update(identity).digest('hex').slice(0, 16);
 }
+
+const saveCommand = 'xen-save-devices-state';
+/** live: false, or the block devices would be handed over to another QEMU. */
+const saveArguments = (filename: string) => ({ filename, live: false });
 
 /** Below this much free room a failure to write is taken to be for want of it. */
 const deviceStateRoomBytes = 2 ** 20;

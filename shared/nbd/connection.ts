@@ -17,6 +17,8 @@ import { type NbdRequest, RequestReader } from './request-reader.ts';
 /** A client that does not fetch its replies is not listened to beyond these. */
 const queuedBytesMax = 16 * 2 ** 20;
 const requestsMax = 512;
+/** Nor beyond so much data that waits to be written: it is in this process's memory. */
+const waitingBytesMax = 16 * 2 ** 20;
 /** Runs in one answer about allocation. */
 const extentsMax = 1024;
 
@@ -32,8 +34,9 @@ export class NbdConnection {
   readonly #admit: (work: () => void) => void;
   #served: Served | undefined;
   #disk: NbdDisk | undefined;
-  /** Requests that wait for the disk. */
+  /** Requests that wait for the disk, and the data of them. */
   #waiting = 0;
+  #waitingBytes = 0;
   #leaving = false;
 
   /** `admit` runs a change of a disk, now or when there is room for it, in order. */
@@ -145,24 +148,29 @@ export class NbdConnection {
   /** WRITE, WRITE_ZEROES and TRIM: in the order in which they came. */
   #change(disk: NbdDisk, request: NbdRequest): void {
     let inTurn = true;
+    const bytes = request.payload?.length ?? 0;
     this.#waiting += 1;
+    this.#waitingBytes += bytes;
     this.#admit(() => {
       this.#waiting -= 1;
-      try {
-        change(disk, request);
-      } catch (error) {
-        this.#fail(request, errorNumber(error));
-        if (!inTurn) this.#replies.flush();
-        return;
-      }
-      if ((request.flags & commandFlag.fua) !== 0) this.#later(request, disk.flush());
-      else this.#succeed(request);
-      if (!inTurn) {
-        this.#replies.flush();
-        this.#pace();
-      }
+      this.#waitingBytes -= bytes;
+      this.#changeNow(disk, request);
+      if (inTurn) return;
+      this.#replies.flush();
+      this.#pace();
     });
     inTurn = false;
+  }
+
+  #changeNow(disk: NbdDisk, request: NbdRequest): void {
+    try {
+      change(disk, request);
+    } catch (error) {
+      this.#fail(request, errorNumber(error));
+      return;
+    }
+    if ((request.flags & commandFlag.fua) !== 0) this.#later(request, disk.flush());
+    else this.#succeed(request);
   }
 
   #status(disk: NbdDisk, request: NbdRequest): void {
@@ -215,7 +223,10 @@ export class NbdConnection {
 
   /** Listens to the client as long as it takes what it asked for. */
   #pace(): void {
-    const full = this.#replies.queuedBytes > queuedBytesMax || this.#waiting > requestsMax;
+    const full =
+      this.#replies.queuedBytes > queuedBytesMax ||
+      this.#waiting > requestsMax ||
+      this.#waitingBytes > waitingBytesMax;
     if (full && !this.#socket.isPaused()) this.#socket.pause();
     else if (!full && this.#socket.isPaused()) this.#socket.resume();
   }

@@ -19,10 +19,11 @@ export const liveSuite: Suite = {
 from outside; epochs of a second, so that the rate is the number of dirty pages. Epochs with live
 rounds and without take turns in one process, each by the primary's own capture and encoder; what
 is encoded is dropped. "Work after" is the encoding that is left when the guest runs again. QEMU
-itself took, of an idle guest with nothing else to do (second percentile of 500 pauses, apart from this
-run): 0.34 ms to stop, 1.4 to save device state, 0.3 to go on. Half a millisecond of the saving went into
-reading the command, byte by byte with seven system calls each; it is read before the pause now, and such
-pauses took 1.84 ms where they took 2.41 by turns. What is left is QEMU's: pausing the vCPU, draining, and serialising.`,
+itself took, of an idle guest with nothing else to do (second percentile of 500 pauses, apart from
+this run): 0.34 ms to stop, 1.4 to save device state, 0.3 to go on. Half a millisecond of the saving
+went into reading the command, byte by byte with seven system calls each; it is read before the
+pause now, and such pauses took 1.84 ms where they took 2.41 by turns. What is left is QEMU's:
+pausing the vCPU, draining, and serialising.`,
   rowIds: ratesPerSecond.flatMap((rate) => [`live.${rate}`, `live-none.${rate}`]),
   run: async ({ quick, progress }: SuiteOptions): Promise<Row[]> => {
     const ids = liveSuite.rowIds.filter((id) => id.startsWith('live.'));

@@ -234,7 +234,8 @@ export class PrimaryAgent {
         });
         return undefined;
       case 'start-interval':
-        this.#timer.start();
+      case 'start-first-interval':
+        this.#timer.start(effect.kind === 'start-first-interval');
         return undefined;
       case 'checkpoint':
       case 'last-checkpoint': {

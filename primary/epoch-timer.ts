@@ -21,6 +21,7 @@ export interface EpochTaken {
 export class EpochTimer {
   readonly #parts: EpochTimerParts;
   #startedAtMs = 0;
+  #coveredAtMs = 0;
   #taken: EpochTaken = { pauseMs: 0, pages: 0, capacityPages: Number.POSITIVE_INFINITY };
   #outputWaits = false;
   #canLook = true;
@@ -33,10 +34,13 @@ export class EpochTimer {
     this.#parts = parts;
   }
 
-  /** A checkpoint begins, or the first epoch of a protected term. */
-  start(): void {
+  /**
+   * A checkpoint begins, and with it an epoch. `isFirst`: of a protected term; that one began with the
+   * checkpoint that the term rests on, and what was said since then waits for the next one.
+   */
+  start(isFirst = false): void {
     this.#serial += 1;
-    this.#startedAtMs = this.#parts.clock.nowMs();
+    this.#startedAtMs = isFirst ? this.#coveredAtMs : this.#parts.clock.nowMs();
     this.#isRunning = true;
     this.#next(undefined);
   }
@@ -57,6 +61,7 @@ export class EpochTimer {
   /** What was said until now goes out with a checkpoint that begins, or stands at its barrier. */
   covered(): void {
     this.#outputWaits = false;
+    this.#coveredAtMs = this.#parts.clock.nowMs();
   }
 
   /** The checkpoint was like this, and the guest runs on. */

@@ -175,7 +175,7 @@ function stepEnrolling(
         effects: [
           { kind: 'release-output', epoch: captured },
           ...endWait(state),
-          { kind: 'start-interval' },
+          { kind: 'start-first-interval' },
         ],
       };
     }

@@ -113,6 +113,8 @@ export type PrimaryEffect =
   | { readonly kind: 'greet' }
   | { readonly kind: 'synchronise'; readonly session: SessionId }
   | { readonly kind: 'start-interval' }
+  /** That of a protected term's first epoch, which began with the checkpoint it rests on. */
+  | { readonly kind: 'start-first-interval' }
   | { readonly kind: 'checkpoint'; readonly session: SessionId; readonly epoch: Epoch }
   /** A checkpoint after which the guest stays paused, until output is freed or it is stopped. */
   | { readonly kind: 'last-checkpoint'; readonly session: SessionId; readonly epoch: Epoch }

@@ -64,6 +64,25 @@ test('output that waited before the first epoch of a term brings its checkpoint 
   t.deepEqual(dueAtMs, [20, 420]);
 });
 
+test('the first epoch of a term began with the checkpoint that the term rests on', async (t) => {
+  const { clock, timer, dueAtMs } = makeTimer();
+  await clock.pass(1000);
+  timer.covered();
+  // The caches of a new session are cold: a tenth of an epoch would be longer than the longest.
+  timer.paused({ pauseMs: 60, pages: 700, capacityPages: 100_000 });
+  timer.outputWaits();
+  await clock.pass(70);
+  timer.start(true);
+  await clock.pass(30);
+  t.deepEqual(dueAtMs, [1100]);
+
+  timer.covered();
+  timer.outputWaits();
+  await clock.pass(500);
+  timer.start(true);
+  t.deepEqual(dueAtMs, [1100, 1600], 'output that has waited for long waits no longer');
+});
+
 test('an idle guest is left alone until it is idle no more', async (t) => {
   let pages = 5;
   const { clock, timer, dueAtMs, looks } = makeTimer(() => pages);

@@ -45,7 +45,7 @@ test('a backup that answers is brought level, then checkpoints begin', (t) => {
   t.is(state.name, 'protected');
   t.deepEqual(kinds, [
     ...['claim-solo', 'free-output', 'greet', 'synchronise', 'claim-protected'],
-    ...['release-output', 'start-interval', 'start-interval', 'checkpoint'],
+    ...['release-output', 'start-first-interval', 'start-interval', 'checkpoint'],
   ]);
 });
 
@@ -244,7 +244,7 @@ test('with the policy stop a guest whose backup is lost waits, and says nothing,
   );
   t.is(again.state.name, 'protected');
   t.false(again.kinds.includes('free-output'));
-  t.deepEqual(again.kinds.slice(-3), ['release-output', 'end-wait', 'start-interval']);
+  t.deepEqual(again.kinds.slice(-3), ['release-output', 'end-wait', 'start-first-interval']);
 });
 
 test('with the policy stop an operator lets the guest go on, or ends its agent and leaves it running', (t) => {

@@ -11,6 +11,7 @@ import { pauseSuite } from './suites/pause.ts';
 import { pipelineSuite } from './suites/pipeline.ts';
 import { scaleSuite } from './suites/scale.ts';
 import { sustainedSuite } from './suites/sustained.ts';
+import { switchoverSuite } from './suites/switchover.ts';
 import { takeoverSuite } from './suites/takeover.ts';
 import { threadsSuite } from './suites/threads.ts';
 
@@ -27,6 +28,7 @@ export const suites: readonly Suite[] = [
   scaleSuite,
   sustainedSuite,
   takeoverSuite,
+  switchoverSuite,
   guestSuite,
   diskSuite,
   diskPairSuite,

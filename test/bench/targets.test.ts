@@ -14,7 +14,7 @@ function verdictOf(rows: readonly Row[], target: RegExp) {
 
 test('without rows every number to reach is "not measured", none is met', (t) => {
   const verdicts = judge([]);
-  t.is(verdicts.length, 22);
+  t.is(verdicts.length, 23);
   for (const { verdict, measured } of verdicts) {
     t.is(verdict, 'not measured');
     t.regex(measured, /not in this run/);
@@ -148,6 +148,15 @@ test('live rounds are held against the growth of the median, not against one pau
   const limits = (values: number[]) => verdictOf(pauses([2], values), /3 ms median/).verdict;
   t.is(limits([3, 3, 9]), 'met');
   t.is(limits([3, 3, 11]), 'not met');
+});
+
+test('a switchover is held against 100 ms, and told as a multiple of what QEMU alone takes', (t) => {
+  const pair = (ms: number) => [
+    { ...row('switchover.pair', 'ms', [ms]), against: { id: 'switchover.qemu', ratios: [1.5] } },
+  ];
+  t.is(verdictOf(pair(100), /^Switchover/).verdict, 'met');
+  t.like(verdictOf(pair(101), /^Switchover/), { verdict: 'not met' });
+  t.regex(verdictOf(pair(101), /^Switchover/).measured, /1\.50? times what QEMU alone takes/);
 });
 
 test('a takeover with a disk is held against one without', (t) => {

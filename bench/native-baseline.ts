@@ -1,10 +1,10 @@
-import { type ChildProcess, execFile, spawn } from 'node:child_process';
+import { type ChildProcess, spawn } from 'node:child_process';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
-import { promisify } from 'node:util';
+import { compileC } from './compile.ts';
 import type { Contender } from './race.ts';
 
 export type NativePass = 'xxh3' | 'compare' | 'copy';
@@ -30,8 +30,7 @@ export class NativeBaseline {
     try {
       const program = join(folder, 'baseline');
       const input = join(folder, 'pages');
-      const flags = ['-O3', '-march=native', '-std=gnu11', '-Wall', '-Wextra', '-Werror'];
-      await promisify(execFile)('gcc', [...flags, '-o', program, sourcePath]);
+      await compileC(sourcePath, program, ['-O3', '-march=native']);
       await writeFile(input, data);
       const child = spawn(program, [`${data.length}`, input], {
         stdio: ['pipe', 'pipe', 'inherit'],

@@ -45,6 +45,11 @@ export function median(values: readonly number[]): number {
   return quantile(values, 0.5);
 }
 
+/** NaN for no values. */
+export function mean(values: readonly number[]): number {
+  return values.reduce((sum, one) => sum + one, 0) / values.length;
+}
+
 /** The value below which `share` of the values lie, interpolated. Throws for none. */
 export function quantile(values: readonly number[], share: number): number {
   if (values.length === 0) throw new Error('a quantile of no values');

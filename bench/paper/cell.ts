@@ -24,18 +24,30 @@ export interface CellResult extends Cell {
   readonly resumedMs: number;
   /** From the kill until an answer goes beyond all that clients had been told. */
   readonly regainedMs: number | null;
+  /** Where type I goes: medians, of the backup's phases and from there to the client's answer. */
+  readonly typeIPhasesMs: {
+    readonly detect: number;
+    readonly decide: number;
+    /** Loading, checking and resuming the guest. */
+    readonly load: number;
+    readonly answer: number;
+  };
   /** Type II downtime: how long the guest stands still for a checkpoint. */
-  readonly typeIIMs: { readonly p50: number; readonly p99: number };
+  readonly typeIIMs: { readonly mean: number; readonly p50: number; readonly p99: number };
+  /** Share of the time that the guest stood still. */
+  readonly pausedShare: number;
   readonly epochs: number;
   /** From the pause to the acknowledgement of its checkpoint, median: output waits as long. */
   readonly ackMs: number | null;
   /**
-   * Share of the work that protection costs; below 0 where the noise is larger. Median of the
-   * turns; null where it is not asked for.
+   * Share of the work that protection costs, at equal speed of the guest's core; below 0 where the
+   * noise is larger. Median of the turns; null where it is not asked for.
    */
   readonly overhead: number | null;
   /** Of each turn: alone, then protected. */
   readonly overheadSamples: readonly number[];
+  /** The same as `overhead`, by the clock alone. */
+  readonly overheadByClock: number | null;
   /** Bytes of all frames over those of the dirty pages. */
   readonly wire: { readonly ratio: number; readonly bytesPerSecond: number };
   readonly dirtyPagesPerSecond: number;

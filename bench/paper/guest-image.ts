@@ -1,12 +1,11 @@
-import { execFile } from 'node:child_process';
 import { copyFile, mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { promisify } from 'node:util';
 import { buildLabGuest, type LabGuest } from '../../drill/lab-guest/build.ts';
 import { writeCpio } from '../../drill/lab-guest/cpio.ts';
 import { addPrograms, toEntries } from '../../drill/lab-guest/image.ts';
 import { resolvePackages, unpackPackages } from '../../drill/lab-guest/packages.ts';
+import { compileC } from '../compile.ts';
 
 /** Loads that are compiled here, and those that are scripts. */
 const compiled = ['ep', 'write-loop', 'cgi-server'] as const;
@@ -52,8 +51,7 @@ async function addPackages(folder: string, files: Map<string, Buffer>): Promise<
 /** Static: the guest has the libraries of its own programs only. */
 async function compile(folder: string, name: string): Promise<Buffer> {
   const program = join(folder, name);
-  const flags = ['-O2', '-static', '-std=gnu11', '-Wall', '-Wextra', '-Werror'];
-  await promisify(execFile)('gcc', [...flags, '-o', program, source(`${name}.c`), '-lm']);
+  await compileC(source(`${name}.c`), program, ['-O2', '-static', '-lm']);
   return await readFile(program);
 }
 

@@ -4,7 +4,7 @@ import type { LifeTask } from './life-process.ts';
 import { measureLife } from './measure-life.ts';
 
 // The process of one guest, in a network namespace of its own; `life-process.ts` starts it.
-answerOneTask(async ({ life, guest, times }: LifeTask) => {
+answerOneTask(async (task: LifeTask) => {
   const { signal } = watchInterrupts();
-  return await measureLife(life, guest, times, signal);
+  return await measureLife(task, signal);
 });

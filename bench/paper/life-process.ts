@@ -15,19 +15,17 @@ export interface LifeTask {
   readonly life: Life;
   readonly guest: LabGuest;
   readonly times: CellTimes;
+  /** What `compileSpeedProbe` made. */
+  readonly speedProbe: string;
 }
 
 /**
  * Measures the cells of one guest in a process and a network namespace of its own: both end with
  * it. What it could not measure comes back with the reason.
  */
-export async function runLifeApart(
-  life: Life,
-  guest: LabGuest,
-  times: CellTimes,
-): Promise<readonly (CellResult | FailedCell)[]> {
+export async function runLifeApart(task: LifeTask): Promise<readonly (CellResult | FailedCell)[]> {
+  const { life } = task;
   try {
-    const task: LifeTask = { life, guest, times };
     return await runApart<readonly (CellResult | FailedCell)[]>({
       command: ['unshare', '--net', '--', process.execPath, childPath],
       ...{ task, msMax: startMsMax + life.cells.length * cellMsMax },

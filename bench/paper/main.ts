@@ -3,7 +3,6 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
-import type { LabGuest } from '../../drill/lab-guest/build.ts';
 import { sweepDeadRuns } from '../../drill/run-folder.ts';
 import { quietCores, readConditions } from '../conditions.ts';
 import {
@@ -14,8 +13,9 @@ import {
   nameOfCell,
   planCells,
 } from './cell.ts';
+import { compileSpeedProbe } from './core-speed.ts';
 import { buildPaperGuest } from './guest-image.ts';
-import { isMeasuredCell, runLifeApart } from './life-process.ts';
+import { isMeasuredCell, type LifeTask, runLifeApart } from './life-process.ts';
 import type { CellTimes } from './measure-life.ts';
 import { figureFolder, type PaperReport, renderPaperPage } from './page.ts';
 import { byModeAndWorkload } from './report-json.ts';
@@ -77,12 +77,13 @@ async function measureAll({ quick, workload }: Options) {
   const folder = await mkdtemp(join(tmpdir(), 'understudy-paper-'));
   try {
     const guest = await buildPaperGuest(folder);
-    const times = quick ? quickTimes : fullTimes;
+    const speedProbe = await compileSpeedProbe(folder);
+    const plan = { guest, times: quick ? quickTimes : fullTimes, speedProbe };
     const planned = planCells(quick, workload);
-    const first = await runCells(planned, guest, times);
+    const first = await runCells(planned, plan);
     // Once more, in a guest of their own: one that failed took the cells after it along.
     const failed = first.filter((cell): cell is FailedCell => !isMeasuredCell(cell));
-    const second = await runCells(failed.map(plainCell), guest, times);
+    const second = await runCells(failed.map(plainCell), plan);
     const cells = planned.map((cell) => {
       const isThis = (one: Cell) => nameOfCell(one) === nameOfCell(cell);
       return second.find(isThis) ?? first.find(isThis)!;
@@ -95,12 +96,11 @@ async function measureAll({ quick, workload }: Options) {
 
 async function runCells(
   planned: readonly Cell[],
-  guest: LabGuest,
-  times: CellTimes,
+  plan: Omit<LifeTask, 'life'>,
 ): Promise<readonly (CellResult | FailedCell)[]> {
   const cells: (CellResult | FailedCell)[] = [];
   for (const life of livesOf(planned)) {
-    for (const result of await runLifeApart(life, guest, times)) {
+    for (const result of await runLifeApart({ life, ...plan })) {
       cells.push(result);
       say(`${cells.length} of ${planned.length}: ${nameOfCell(result)}: ${describe(result)}`);
     }

@@ -1,22 +1,16 @@
 import { loadavg } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { LabGuest } from '../../drill/lab-guest/build.ts';
-import { isKind } from '../../drill/measure.ts';
+import { type EventOf, isKind } from '../../drill/measure.ts';
 import { monotonicClock } from '../../shared/clock.ts';
 import type { TimedEvent } from '../../shared/observe/events.ts';
 import { reasonOf } from '../attempt.ts';
-import { median, quantile } from '../row.ts';
-import {
-  type Cell,
-  type CellResult,
-  checkpointMsOf,
-  type FailedCell,
-  isUsual,
-  type Life,
-} from './cell.ts';
+import { mean, median, quantile } from '../row.ts';
+import { type Cell, type CellResult, checkpointMsOf, type FailedCell, isUsual } from './cell.ts';
+import { CoreSpeed } from './core-speed.ts';
 import { FailoverClient } from './failover-client.ts';
 import { HostPair } from './host-pair.ts';
-import { ProgressMeter } from './progress-meter.ts';
+import type { LifeTask } from './life-process.ts';
+import { ProgressMeter, type WorkDone } from './progress-meter.ts';
 import { workloadOf } from './workloads.ts';
 
 const settleMs = 1000;
@@ -41,19 +35,18 @@ export interface CellTimes {
  * a cell failed comes back with the reason.
  */
 export async function measureLife(
-  life: Life,
-  guest: LabGuest,
-  times: CellTimes,
+  { life, guest, times, speedProbe }: LifeTask,
   signal: AbortSignal,
 ): Promise<readonly (CellResult | FailedCell)[]> {
   const results: CellResult[] = [];
   const pair = await HostPair.start(guest, signal);
+  const speed = CoreSpeed.start(speedProbe);
   const meter = new ProgressMeter(workloadOf(life.workload));
   try {
     for (const cell of life.cells) {
       await pair.startPrimary(cell);
       if (results.length === 0) await meter.begun(signal);
-      results.push(await measureCell(cell, { pair, meter, times, signal }));
+      results.push(await measureCell(cell, { pair, meter, speed, times, signal }));
     }
     return results;
   } catch (error) {
@@ -67,6 +60,7 @@ export async function measureLife(
     ];
   } finally {
     meter.stop();
+    speed.stop();
     // What was measured is not lost by what can't be cleared away.
     await pair.takeDown().catch((error) => process.stderr.write(`${error}\n`));
   }
@@ -75,6 +69,7 @@ export async function measureLife(
 interface CellParts {
   readonly pair: HostPair;
   readonly meter: ProgressMeter;
+  readonly speed: CoreSpeed;
   readonly times: CellTimes;
   readonly signal: AbortSignal;
 }
@@ -82,7 +77,7 @@ interface CellParts {
 /** Begins with a primary without a backup; ends with the guest at a host that the last one left. */
 async function measureCell(cell: Cell, parts: CellParts): Promise<CellResult> {
   const { pair, times, signal } = parts;
-  const { overheads, fromMs } = await measureWork(cell, parts);
+  const { turns, fromMs } = await measureWork(cell, parts);
   const measured = measureEvents(pair.primaryEvents(), fromMs, monotonicClock.nowMs());
 
   const seen: Failover[] = [await failOver(cell, parts)];
@@ -98,37 +93,61 @@ async function measureCell(cell: Cell, parts: CellParts): Promise<CellResult> {
     typeIMs: medianOf(seen.map(({ answersMs }) => answersMs)),
     typeISamplesMs: seen.map(({ answersMs }) => answersMs),
     resumedMs: median(seen.map(({ resumedMs }) => resumedMs)),
+    typeIPhasesMs: typeIPhases(seen),
     regainedMs: medianOf(seen.map(({ regainedMs }) => regainedMs)),
     ...measured,
-    overhead: overheads.length === 0 ? null : median(overheads),
-    overheadSamples: overheads,
+    overhead: medianOf(turns.map(({ overhead }) => overhead)),
+    overheadSamples: turns.map(({ overhead }) => overhead),
+    overheadByClock: medianOf(turns.map(({ byClock }) => byClock)),
     loadAverage: loadavg()[0]!,
   };
+}
+
+/** What protection took from the guest's work, as a share of it, in one turn. */
+interface Turn {
+  /** With the work at equal speed of the guest's core. */
+  readonly overhead: number;
+  /** With the work a second, whatever the core's speed was. */
+  readonly byClock: number;
 }
 
 /**
  * The guest's work alone and protected, by turns, so that what grows faster or slower on the way
  * falls on both. `fromMs`: when the last measurement under protection began.
  */
-async function measureWork(cell: Cell, { pair, meter, times, signal }: CellParts) {
-  const overheads: number[] = [];
-  const turns = turnsOf(cell, times);
+async function measureWork(cell: Cell, { pair, meter, speed, times, signal }: CellParts) {
+  const turns: Turn[] = [];
+  const wanted = turnsOf(cell, times);
   for (let turn = 1; ; turn++) {
-    let aloneRate: number | undefined;
-    if (turns > 0) {
+    let alone: WorkDone | undefined;
+    if (wanted > 0) {
       await sleep(settleMs, undefined, { signal });
-      aloneRate = await meter.rate(times.aloneMs, signal);
+      alone = await meter.measure(times.aloneMs, signal);
     }
     await pair.startBackup(cell);
     await sleep(settleMs + checkpointMsOf(cell), undefined, { signal });
     const fromMs = monotonicClock.nowMs();
-    const wantedMs = turns > 0 ? times.protectedMs : times.shorterMs;
+    const wantedMs = wanted > 0 ? times.protectedMs : times.shorterMs;
     // Some checkpoints at the least, of the rarest, too.
-    const rate = await meter.rate(Math.max(wantedMs, 3 * checkpointMsOf(cell)), signal);
-    if (aloneRate !== undefined) overheads.push(1 - rate / aloneRate);
-    if (turn >= turns) return { overheads, fromMs };
+    const work = await meter.measure(Math.max(wantedMs, 3 * checkpointMsOf(cell)), signal);
+    if (alone !== undefined) turns.push(compareWork(work, alone, speed));
+    if (turn >= wanted) return { turns, fromMs };
     await pair.stopBackup();
   }
+}
+
+/** How the work of two times compares, by the clock and by what the core could do in each. */
+export function compareWork(
+  work: WorkDone,
+  alone: WorkDone,
+  speed: Pick<CoreSpeed, 'loopsPerMs'>,
+): Turn {
+  const perLoop = ({ perSecond, fromMs, toMs }: WorkDone) =>
+    perSecond / speed.loopsPerMs(fromMs, toMs);
+  return {
+    overhead: 1 - perLoop(work) / perLoop(alone),
+    byClock: 1 - work.perSecond / alone.perSecond,
+  };
 }
 
 function turnsOf(cell: Cell, { turns, fgbiTurns }: CellTimes): number {
@@ -140,6 +159,18 @@ interface Failover {
   readonly answersMs: number | null;
   readonly resumedMs: number;
   readonly regainedMs: number | null;
+  readonly phasesMs: EventOf<'takeover'>['phasesMs'];
+}
+
+/** Medians of what type I is made of: the backup's own phases, and what it does not see. */
+function typeIPhases(seen: readonly Failover[]): CellResult['typeIPhasesMs'] {
+  const of = (phase: (failover: Failover) => number | null) => medianOf(seen.map(phase)) ?? 0;
+  return {
+    detect: of(({ phasesMs }) => phasesMs.detect),
+    decide: of(({ phasesMs }) => phasesMs.decide),
+    load: of(({ phasesMs }) => phasesMs.load + phasesMs.verify + phasesMs.resume),
+    answer: of(({ answersMs, resumedMs }) => answersMs && answersMs - resumedMs),
+  };
 }
 
 /** The guest's host dies at a moment that is drawn. */
@@ -156,6 +187,7 @@ async function failOver(cell: Cell, { pair, meter, signal }: CellParts): Promise
       answersMs: seen?.answersMs ?? null,
       resumedMs: takeover.atMs - killedAtMs,
       regainedMs: seen?.regainedMs ?? null,
+      phasesMs: takeover.phasesMs,
     };
   } finally {
     client.stop();
@@ -184,10 +216,12 @@ export function measureEvents(events: readonly TimedEvent[], fromMs: number, toM
   const pausedAtMs = new Map(inside.map((epoch) => [epoch.epoch, epoch.pausedAtMs]));
   const acks = events.filter(isKind('ack')).flatMap(({ epoch, atMs }) => {
     const paused = pausedAtMs.get(epoch);
-    return paused === undefined ? [] : [atMs - paused];
+    // Epochs of an earlier session have the same numbers.
+    return paused === undefined || atMs < paused ? [] : [atMs - paused];
   });
   return {
-    typeIIMs: { p50: median(pauses), p99: quantile(pauses, 0.99) },
+    typeIIMs: { mean: mean(pauses), p50: median(pauses), p99: quantile(pauses, 0.99) },
+    pausedShare: sum(({ pauseMs }) => pauseMs) / (seconds * 1000),
     epochs: inside.length,
     ackMs: acks.length === 0 ? null : median(acks),
     wire: {

@@ -28,8 +28,10 @@ a standby QEMU waits. What a takeover takes (silence of the primary, the term, l
 depends neither on the mode nor on how much the guest writes; the paper's backup had memory
 left to work off. What is left between "resumed" and the answer is the guest's own work: under
 emulation (TCG) the new QEMU translates all code again, on one core, while the workload runs on. So
-\`remus\` and \`fgbi\` lie close together. \`llm\` resumes an older state and is told the
-logged input again: that shows in "regained", which is the paper's reason for LLM's long type I.`,
+\`remus\` and \`fgbi\` lie close together: the baseline has the same backup, and nothing of what is
+in the table above depends on blocks. \`llm\` resumes an older state and is told the logged input again.
+New clients are answered meanwhile; what it was before it has to work out anew. The paper counts
+that as LLM's type I: it is "regained" here.`,
   typeII: `Why ours differ: in the paper the guest stands still until what is left was sent; here it
 stands still for a copy in memory, and the bytes go out beside the running guest. In \`fgbi\` live
 rounds have copied most pages before the pause (the paper's FGBI has none), and its floor is \`stop\`,

@@ -11,6 +11,13 @@ const begunAt = {
   ...{ downloads: 2 ** 20, pages: 2 ** 17 },
 } as const;
 
+/** What was done between two instants of `performance.now()`. */
+export interface WorkDone {
+  readonly fromMs: number;
+  readonly toMs: number;
+  readonly perSecond: number;
+}
+
 /** How much a workload gets done, as a client on the network learns it. */
 export class ProgressMeter {
   readonly #work: Workload['work'];
@@ -40,12 +47,13 @@ export class ProgressMeter {
     throw new Error(`the guest’s work (${this.#work}) does not begin`);
   }
 
-  /** Work a second over about `ms`. Throws where the guest does not answer. */
-  async rate(ms: number, signal: AbortSignal): Promise<number> {
+  /** The work of about `ms`. Throws where the guest does not answer. */
+  async measure(ms: number, signal: AbortSignal): Promise<WorkDone> {
     const from = await this.#read();
     await sleep(ms, undefined, { signal });
     const to = await this.#read();
-    return ((to.done - from.done) / (to.atMs - from.atMs)) * 1000;
+    const perSecond = ((to.done - from.done) / (to.atMs - from.atMs)) * 1000;
+    return { fromMs: from.atMs, toMs: to.atMs, perSecond };
   }
 
   async #read(): Promise<{ readonly done: number; readonly atMs: number }> {

@@ -3,7 +3,8 @@ import { isMeasuredCell } from './life-process.ts';
 
 type Main = Pick<
   CellResult,
-  'typeIMs' | 'typeIIMs' | 'overhead' | 'wire' | 'dirtyPagesPerSecond' | 'regainedMs'
+  | ('typeIMs' | 'typeIIMs' | 'overhead' | 'overheadByClock' | 'pausedShare' | 'wire')
+  | ('dirtyPagesPerSecond' | 'regainedMs' | 'typeIPhasesMs')
 >;
 
 /**
@@ -13,10 +14,12 @@ type Main = Pick<
 export function byModeAndWorkload(cells: readonly (CellResult | FailedCell)[]) {
   const measured: Record<string, Record<string, Main>> = {};
   for (const cell of cells.filter(isMeasuredCell).filter(isUsual)) {
-    const { typeIMs, typeIIMs, overhead, wire, dirtyPagesPerSecond, regainedMs } = cell;
+    const { typeIMs, typeIPhasesMs, regainedMs, typeIIMs, pausedShare } = cell;
+    const { overhead, overheadByClock, wire, dirtyPagesPerSecond } = cell;
     measured[cell.mode] ??= {};
     measured[cell.mode]![cell.workload] = {
-      ...{ typeIMs, typeIIMs, overhead, wire, dirtyPagesPerSecond, regainedMs },
+      ...{ typeIMs, typeIPhasesMs, regainedMs, typeIIMs, pausedShare },
+      ...{ overhead, overheadByClock, wire, dirtyPagesPerSecond },
     };
   }
   return { measured, notRun: cells.filter((cell): cell is FailedCell => !isMeasuredCell(cell)) };

@@ -1,4 +1,9 @@
+import { mean } from '../row.ts';
 import { type CellResult, isUsual, memoryBound } from './cell.ts';
+import type { WorkloadName } from './workloads.ts';
+
+/** What is bound by the processor, and by nothing that clients or memory's speed decide. */
+const computeBound: readonly WorkloadName[] = ['ep', 'compile', 'gzip', 'bzip2'];
 
 /** What the paper claims of FGBI, as a number to reach here, and what came out. */
 export interface PaperVerdict {
@@ -12,18 +17,26 @@ export function judgePaper(cells: readonly CellResult[]): readonly PaperVerdict[
   const of = (mode: CellResult['mode']) =>
     usual.find((cell) => cell.mode === mode && cell.workload === memoryBound);
   const [remus, llm, fgbi] = [of('remus'), of('llm'), of('fgbi')];
-  const overheads = usual
-    .filter(({ mode, workload }) => mode === 'fgbi' && workload !== 'idle')
-    .flatMap(({ overhead }) => overhead ?? []);
-  const average = overheads.reduce((sum, one) => sum + one, 0) / overheads.length;
-  const worst = Math.max(...overheads);
+  const overheads = (isAsked: (workload: WorkloadName) => boolean) =>
+    usual
+      .filter(({ mode, workload }) => mode === 'fgbi' && isAsked(workload))
+      .flatMap(({ overhead }) => overhead ?? []);
+  const ofCompute = overheads((workload) => computeBound.includes(workload));
+  const ofAll = overheads((workload) => workload !== 'idle');
+  const compute = `Overhead of fgbi, compute-bound (${computeBound.join(', ')})`;
+  const all = 'Overhead of fgbi, all workloads but idle';
   return [
     shorter('type I', 'remus', 0.45, fgbi?.typeIMs, remus?.typeIMs),
     shorter('type I', 'llm', 0.77, fgbi?.typeIMs, llm?.typeIMs),
-    shorter('type II', 'remus', 0.7, fgbi?.typeIIMs.p50, remus?.typeIIMs.p50),
-    shorter('type II', 'llm', 0.9, fgbi?.typeIIMs.p50, llm?.typeIIMs.p50),
-    atMost('Overhead of fgbi, average of the workloads that work', 0.08, average, overheads),
-    atMost('Overhead of fgbi, worst of them', 0.13, worst, overheads),
+    shorter('time to regain what clients knew', 'llm', 0.77, fgbi?.regainedMs, llm?.regainedMs),
+    shorter('type II (mean)', 'remus', 0.7, fgbi?.typeIIMs.mean, remus?.typeIIMs.mean),
+    shorter('type II (median)', 'remus', 0.7, fgbi?.typeIIMs.p50, remus?.typeIIMs.p50),
+    shorter('type II (mean)', 'llm', 0.9, fgbi?.typeIIMs.mean, llm?.typeIIMs.mean),
+    shorter('type II (median)', 'llm', 0.9, fgbi?.typeIIMs.p50, llm?.typeIIMs.p50),
+    atMost(`${compute}, average`, 0.08, mean(ofCompute), ofCompute),
+    atMost(`${compute}, worst`, 0.13, Math.max(...ofCompute), ofCompute),
+    atMost(`${all}, average`, 0.08, mean(ofAll), ofAll),
+    atMost(`${all}, worst`, 0.13, Math.max(...ofAll), ofAll),
   ];
 }
 

@@ -1,5 +1,5 @@
 import test from 'ava';
-import { measureEvents } from '../../../bench/paper/measure-life.ts';
+import { compareWork, measureEvents } from '../../../bench/paper/measure-life.ts';
 import type { TimedEvent } from '../../../shared/observe/events.ts';
 
 /** A checkpoint each 100 ms of `pages` pages; acknowledged 30 ms after its pause began. */
@@ -21,11 +21,29 @@ test('only checkpoints of the time that is measured count, over the time that th
   t.is(measured.epochs, 11);
   // Indexes 10 to 20.
   t.is(measured.typeIIMs.p50, 15);
+  t.is(measured.typeIIMs.mean, 15);
+  t.is(measured.pausedShare.toFixed(4), '0.1500');
   t.true(measured.typeIIMs.p99 > 19.8 && measured.typeIIMs.p99 < 20);
   t.is(measured.ackMs, 30);
   t.is(measured.wire.ratio, 0.25);
   t.is(Math.round(measured.dirtyPagesPerSecond), 5000);
   t.is(Math.round(measured.wire.bytesPerSecond), 5000 * 1024);
+});
+
+test('acknowledgements of an earlier session’s epochs are none of this one’s', (t) => {
+  const earlier = checkpoints(100, 500).map((event) => ({ ...event, atMs: event.atMs - 20_000 }));
+  const acks = earlier.filter(({ kind }) => kind === 'ack');
+  t.is(measureEvents([...acks, ...checkpoints(100, 500)], 2000, 3001).ackMs, 30);
+});
+
+test('work is compared at equal speed of the core, and by the clock', (t) => {
+  const alone = { fromMs: 0, toMs: 1000, perSecond: 100 };
+  const work = { fromMs: 2000, toMs: 3000, perSecond: 72 };
+  // The core was a fifth slower meanwhile.
+  const speed = { loopsPerMs: (fromMs: number) => (fromMs === 0 ? 10 : 8) };
+  const { overhead, byClock } = compareWork(work, alone, speed);
+  t.is(overhead.toFixed(6), '0.100000');
+  t.is(byClock.toFixed(6), '0.280000');
 });
 
 test('a time without checkpoints gives no numbers', (t) => {

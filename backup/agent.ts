@@ -277,6 +277,7 @@ export class BackupAgent {
     this.#session = await ReplicaSession.open({
       ...{ protocol, about, settings, store, transport, clock, guestName, emit },
       disks: this.#parts.disks,
+      origin: this.#parts.origin,
       windowBytes: hello.windowBytes,
       onCommitted: (committed) => {
         const ramDigest = committed.ramDigest.toString(16).padStart(16, '0');

@@ -5,6 +5,7 @@ import type { Epoch, GuestName } from '../shared/ids.ts';
 import type { EmitEvent } from '../shared/observe/events.ts';
 import type { Transport } from '../shared/transport/transport.ts';
 import type { InputFrame } from '../shared/wire/input-body.ts';
+import type { DiskOrigin } from './disk-origin.ts';
 import type { InputLog } from './input/input-log.ts';
 import type { LoggedMark } from './input/logged-mark.ts';
 import type { ReplicaStore } from './store/replica-store.ts';
@@ -16,6 +17,7 @@ export interface BackupParts {
   readonly store: ReplicaStore;
   /** Where the guest has replicated disks. */
   readonly disks?: DiskServer | undefined;
+  readonly origin?: DiskOrigin | undefined;
   readonly standby: WarmStandby;
   readonly transport: Transport;
   readonly clock: AlarmClock;

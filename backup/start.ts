@@ -10,7 +10,6 @@ import { stagingBytesOf } from '../shared/config/derived.ts';
 import { toGuestConfig } from '../shared/config/guest-section.ts';
 import type { BackupConfig } from '../shared/config/schema.ts';
 import { DiskImage } from '../shared/disk/disk-image.ts';
-import type { DiskServer } from '../shared/disk/disk-server.ts';
 import { isUnderstudyError, UnderstudyError } from '../shared/errors.ts';
 import { RamFile } from '../shared/memory/ram-file.ts';
 import type { GuestNetwork } from '../shared/net/guest-network.ts';
@@ -21,6 +20,7 @@ import { QemuGuest } from '../shared/qemu/qemu-guest.ts';
 import { QemuStandby } from '../shared/qemu/qemu-standby.ts';
 import { UndoList } from '../shared/undo-list.ts';
 import { BackupAgent } from './agent.ts';
+import { DiskOrigin } from './disk-origin.ts';
 import { InputLog } from './input/input-log.ts';
 import { LoggedMark } from './input/logged-mark.ts';
 import type { BackupOutcome } from './machine.ts';
@@ -69,11 +69,12 @@ async function runOpened(
   const { memory, isNew } = openMemory(guestConfig);
   undo.defer(() => memory.close());
   const folder = join(guestConfig.memoryFolder, `${name}.replica`);
+  const origin = disks && new DiskOrigin(disks);
   const store = await ReplicaStore.open({
     ...{ folder, guest: name },
     memory,
     stagingBytesMax: stagingBytesOf(config),
-    disks: openReplica(config, disks),
+    disks: openReplica(config, origin),
     known: isNew ? undefined : known,
   });
   undo.defer(() => store.close());
@@ -111,7 +112,7 @@ async function runOpened(
   const inputLog = new InputLog(config.output.inputLog.bytesMax, onWarning);
   const { outcome, guest, base } = await new BackupAgent({
     ...{ guestName: name, store, standby, transport, clock: monotonicClock, emit, agentId },
-    ...{ claims, host, progress, peer, network, inputLog, disks },
+    ...{ claims, host, progress, peer, network, inputLog, disks, origin },
     loggedMark: new LoggedMark(join(folder, 'input-logged')),
     settings: {
       takeoverEnabled: config.takeover.enabled,
@@ -128,7 +129,7 @@ async function runOpened(
 /** The images of replicated disks: their server has locked them already. */
 function openReplica(
   config: BackupConfig,
-  server: DiskServer | undefined,
+  origin: DiskOrigin | undefined,
 ): DiskReplica | undefined {
   const { disks, stateFolder, name } = config.guest;
   const paths = disks.filter(({ replicate }) => replicate).map(({ path }) => path);
@@ -137,7 +138,7 @@ function openReplica(
     folder: join(stateFolder, name, 'disk-journal'),
     images: paths.map((path) => DiskImage.open(path, true, false)),
     journalBytesMax: config.staging.diskJournal,
-    beforeFirstChange: async () => await server?.forgetChanges(),
+    willChange: async (inPlace) => await origin?.willChange(inPlace),
   });
 }
 

@@ -15,8 +15,8 @@ export async function answerDigests(
   incoming: Incoming,
 ): Promise<void> {
   if (request.kind === 'disk-changes-request') {
-    const { disk } = request;
-    const known = await session.knownChanges(disk);
+    const { disk, isOfNow } = request;
+    const known = await session.knownChanges(disk, isOfNow);
     const isTooMuch = known !== null && known.regions.length > namedRegionsMax;
     incoming.answer({ kind: 'disk-changes', disk, known: isTooMuch ? null : known });
     return;

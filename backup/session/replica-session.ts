@@ -1,4 +1,4 @@
-import { basisOf, type KnownChanges } from '../../shared/change-basis.ts';
+import { basisOf, beginsSync, type KnownChanges } from '../../shared/change-basis.ts';
 import type { AlarmClock } from '../../shared/clock.ts';
 import type { CodecSettings } from '../../shared/codec/codec-settings.ts';
 import { regionPages } from '../../shared/codec/region-digest.ts';
@@ -16,6 +16,7 @@ import type { Transport } from '../../shared/transport/transport.ts';
 import type { Welcome } from '../../shared/wire/control-body.ts';
 import { guestHash, sessionBits } from '../../shared/wire/frame.ts';
 import { EpochDecoder } from '../decode/epoch-decoder.ts';
+import type { DiskOrigin } from '../disk-origin.ts';
 import type { ReplicaStore } from '../store/replica-store.ts';
 import { type CommittedEpoch, EpochReceiver } from './epoch-receiver.ts';
 import { ReplicaVerification } from './replica-verification.ts';
@@ -29,6 +30,7 @@ export interface ReplicaSessionParts {
   readonly store: ReplicaStore;
   /** Where the guest has replicated disks. */
   readonly disks?: DiskServer | undefined;
+  readonly origin?: DiskOrigin | undefined;
   readonly transport: Transport;
   readonly clock: AlarmClock;
   readonly guestName: GuestName;
@@ -63,6 +65,7 @@ export class ReplicaSession {
     // What is sealed is written first; nothing of this session is taken before this is done.
     this.#prepared = store.prepareSession(settings).then(async () => {
       this.#known = await this.#knownOfDisks();
+      parts.origin?.sessionBegins(about.session, store.holds() !== null);
     });
     this.#prepared.catch((error: unknown) => parts.onFailed(error));
     const { emit } = parts;
@@ -132,10 +135,16 @@ export class ReplicaSession {
     return this.#parts.store.pageDigests();
   }
 
-  /** What was known of a disk when the session began; null: nothing. */
-  async knownChanges(disk: number): Promise<KnownChanges | null> {
+  /**
+   * What was known of a disk when the session began; `isOfNow`: what is known now, and holds after a
+   * loss of power. Null: nothing.
+   */
+  async knownChanges(disk: number, isOfNow: boolean): Promise<KnownChanges | null> {
     await this.#prepared;
-    return this.#known[disk] ?? null;
+    if (!isOfNow) return this.#known[disk] ?? null;
+    const { origin, store } = this.#parts;
+    if (store.holds() !== null || disk >= this.diskBytes.length) return null;
+    return (await origin?.knownNow(disk)) ?? null;
   }
 
   /** What is held is exactly an epoch; else this host may have run the guest itself. */
@@ -145,7 +154,7 @@ export class ReplicaSession {
     return disks.map(({ known, isSameImage }) => {
       if (held === null) return known;
       // What is held is changed by epochs alone: then nothing is known by changes of this host.
-      if (!isSameImage || known !== null) return null;
+      if (!isSameImage || (known !== null && !isFollowing(known))) return null;
       return { basis: basisOf(held.session, held.epoch, true), regions: new Uint32Array() };
     });
   }
@@ -168,3 +177,7 @@ export class ReplicaSession {
     this.#receiver.close();
   }
 }
+
+/** The disk was brought level in place, and the guest has not changed it here since. */
+const isFollowing = ({ basis, regions }: KnownChanges): boolean =>
+  beginsSync(basis) && basis.isExact && regions.length === 0;

@@ -16,8 +16,8 @@ export interface DiskReplicaOptions {
   readonly images: readonly DiskImage[];
   /** Most bytes that wait in journals. */
   readonly journalBytesMax: number;
-  /** What is known of the images by what this host changed itself does not hold from then on. */
-  readonly beforeFirstChange?: () => Promise<void>;
+  /** Called before images are changed: in place, by a synchronisation, or by a sealed journal. */
+  readonly willChange?: (inPlace: boolean) => Promise<void>;
 }
 
 /** What came of one epoch. */
@@ -43,7 +43,6 @@ export class DiskReplica {
   readonly #changes = new Map<Epoch, Changes>();
   /** Changes of this epoch go to the disks at once: nothing whole is held meanwhile. */
   #inPlace: Epoch | null = null;
-  #isChanged = false;
 
   constructor(options: DiskReplicaOptions) {
     this.#options = options;
@@ -74,11 +73,11 @@ export class DiskReplica {
   /** From now on changes of `epoch` go to the disks at once, and those that wait go ahead. */
   async goInPlace(epoch: Epoch): Promise<void> {
     if (this.#inPlace === epoch) return;
-    await this.#willChange();
+    await this.#options.willChange?.(true);
     this.#inPlace = epoch;
     const found = this.#changes.get(epoch);
     if (found?.journal === undefined) return;
-    await this.#applyJournal(epoch, { bytes: found.bytes, digest: found.digest.value() });
+    await this.#applyJournal(epoch, { bytes: found.bytes, digest: found.digest.value() }, true);
     this.#journals.end(epoch);
     this.#changes.set(epoch, { ...found, journal: undefined });
   }
@@ -107,7 +106,7 @@ export class DiskReplica {
    * the journal is not what `reference` says, before anything is written; `E_DISK_IO`.
    */
   async apply(epoch: Epoch, reference: DiskReference | null): Promise<void> {
-    if (reference !== null) await this.#applyJournal(epoch, reference);
+    if (reference !== null) await this.#applyJournal(epoch, reference, false);
   }
 
   /** `epoch` is applied and the record says so: its journal may go. */
@@ -137,19 +136,17 @@ export class DiskReplica {
     return changes;
   }
 
-  async #willChange(): Promise<void> {
-    if (this.#isChanged) return;
-    await this.#options.beforeFirstChange?.();
-    this.#isChanged = true;
-  }
-
   /** Read twice: once to see that it is whole, once to write. */
-  async #applyJournal(epoch: Epoch, { bytes, digest: sealed }: DiskReference): Promise<void> {
+  async #applyJournal(
+    epoch: Epoch,
+    { bytes, digest: sealed }: DiskReference,
+    inPlace: boolean,
+  ): Promise<void> {
     const digest = new EpochDigest();
     for (const body of this.#journals.bodies(epoch, bytes)) digest.update(body);
     if (digest.value() !== sealed)
       throw corrupt(this.#journals.path(epoch), 'its checksum is wrong');
-    await this.#willChange();
+    await this.#options.willChange?.(inPlace);
     const turns = new Turns();
     for (const body of this.#journals.bodies(epoch, bytes)) {
       this.#write(diskChanges(body, this.#sizes));

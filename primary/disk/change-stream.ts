@@ -64,6 +64,12 @@ export class ChangeStream {
     if (this.#closed) throw closedStream();
   }
 
+  /** Resolves when the backup has taken everything that was handed over so far. */
+  async taken(): Promise<void> {
+    await this.settled();
+    await this.#sender.consumed();
+  }
+
   /** Nothing is logged any more. Whoever waits is told. */
   close(): void {
     if (this.#closed) return;

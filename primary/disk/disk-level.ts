@@ -12,10 +12,11 @@ import {
 import type { DigestSettings } from '../../shared/disk/disk-control.ts';
 import { diskPageCount } from '../../shared/disk/disk-pages.ts';
 import type { DiskServer } from '../../shared/disk/disk-server.ts';
-import { pageBytes } from '../../shared/ids.ts';
+import { pageBytes, type SessionId } from '../../shared/ids.ts';
 import type { EmitEvent } from '../../shared/observe/events.ts';
 import type { DiskDigestsRequest } from '../../shared/wire/disk-digest-body.ts';
 import type { ChangeStream } from './change-stream.ts';
+import { LevelProof } from './level-proof.ts';
 
 export interface DiskLevelParts {
   readonly server: DiskServer;
@@ -24,13 +25,23 @@ export interface DiskLevelParts {
   readonly settings: DigestSettings;
   /** Asks the backup. */
   readonly ask: (request: DiskDigestsRequest) => Promise<BigUint64Array>;
-  /** What the backup knows of its disk as it was when the session began; null: nothing. */
-  readonly theirChanges: (disk: number) => Promise<KnownChanges | null>;
+  /**
+   * What the backup knew of its disk when the session began; or what it knows now, and has on its
+   * disk with everything that it has taken. Null: nothing.
+   */
+  readonly theirChanges: (disk: number, when: 'before' | 'now') => Promise<KnownChanges | null>;
+  readonly session: SessionId;
   readonly clock: AlarmClock;
   readonly emit: EmitEvent;
   readonly closed: AbortSignal;
   /** Bytes of the disks that are sent in a second at most; null: as fast as they go. */
   readonly bytesPerSecond: number | null;
+}
+
+/** Pages of a disk. */
+export interface Stretch {
+  readonly first: number;
+  readonly count: number;
 }
 
 /** Pages whose digests are compared at once: 64 MiB of a disk. */
@@ -41,16 +52,21 @@ const slicePages = 128;
 /**
  * Brings the backup's disks level beside the guest: digests of regions are compared, then those
  * of the pages of regions that differ, and what differs is logged as it is. Changes are logged
- * already, so whatever the guest writes meanwhile comes before or after in one order. What an
- * interrupted comparison has sent need not be sent again, because its digests are equal then.
- * Where both sides know what they have changed since an epoch that both had, nothing else is read.
+ * already, so whatever the guest writes meanwhile comes before or after in one order. Where both
+ * sides know what they have changed since an epoch that both had, or how far a synchronisation came
+ * that was interrupted, nothing else is read.
  */
 export async function levelDisks(parts: DiskLevelParts): Promise<void> {
   const ours = await parts.server.known();
+  const differing: (Uint32Array | undefined)[] = [];
+  for (const disk of parts.server.sizes.keys()) {
+    const theirs = await parts.theirChanges(disk, 'before');
+    differing.push(differingRegions(ours[disk]?.known ?? null, theirs));
+  }
+  // The backup's maps are all about this session from its first change on: so soon are ours.
+  const proofs = differing.map((regions, disk) => new LevelProof(parts, disk, regions ?? null));
   for (const [disk, sizeBytes] of parts.server.sizes.entries()) {
-    const theirs = await parts.theirChanges(disk);
-    const regions = differingRegions(ours[disk]?.known ?? null, theirs);
-    await levelDisk(parts, disk, sizeBytes, regions);
+    await levelDisk(parts, disk, sizeBytes, differing[disk], proofs[disk]!);
   }
 }
 
@@ -60,42 +76,47 @@ async function levelDisk(
   disk: number,
   sizeBytes: number,
   regions: Uint32Array | undefined,
+  proof: LevelProof,
 ): Promise<void> {
   const { clock, emit } = parts;
   const startedAtMs = clock.nowMs();
   const pageCount = diskPageCount(sizeBytes);
   let sentBytes = 0;
   let readBytes = 0;
-  const tell = (phase: 'started' | 'progress' | 'done', comparedBytes: number): void => {
+  const tell = (phase: 'started' | 'progress' | 'done'): void => {
     const syncMs = clock.nowMs() - startedAtMs;
     emit({
       ...{ kind: 'disk-sync', phase, disk, sizeBytes, comparedBytes, readBytes, sentBytes, syncMs },
     });
   };
-  tell('started', 0);
+  const stretches = stretchesOf(pageCount, regions);
+  const bytesOf = ({ first, count }: Stretch): number =>
+    Math.min(count * pageBytes, sizeBytes - first * pageBytes);
+  let comparedBytes = sizeBytes;
+  for (const stretch of stretches) comparedBytes -= bytesOf(stretch);
+  tell('started');
   let toldAtMs = startedAtMs;
-  for (const { first, count } of stretchesOf(pageCount, regions)) {
-    readBytes += Math.min(count * pageBytes, sizeBytes - first * pageBytes);
-    const differing = await differingPages(parts, { disk, first, count });
+  for (const stretch of stretches) {
+    readBytes += bytesOf(stretch);
+    const differing = await differingPages(parts, { disk, ...stretch });
     for (let at = 0; at < differing.length; at += slicePages) {
       const slice = differing.subarray(at, at + slicePages);
       await sendPages(parts, disk, slice);
       sentBytes += slice.length * pageBytes;
       await pace(parts, sentBytes, startedAtMs);
     }
+    comparedBytes += bytesOf(stretch);
+    proof.levelled(stretch);
     if (clock.nowMs() - toldAtMs >= tellEveryMs) {
       toldAtMs = clock.nowMs();
-      tell('progress', Math.min(sizeBytes, (first + count) * pageBytes));
+      tell('progress');
     }
   }
-  tell('done', sizeBytes);
+  tell('done');
 }
 
 /** Pages that are to be compared, in runs of at most `stretchPages`. */
-export function stretchesOf(
-  pageCount: number,
-  regions: Uint32Array | undefined,
-): { first: number; count: number }[] {
+export function stretchesOf(pageCount: number, regions: Uint32Array | undefined): Stretch[] {
   const size = regions === undefined ? stretchPages : changeRegionBytes / pageBytes;
   const all = Math.ceil(pageCount / size);
   const indices =

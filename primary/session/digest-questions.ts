@@ -34,12 +34,15 @@ export class DigestQuestions {
     this.#whenClosed.catch(() => {});
   }
 
-  /** What the backup knows of its disk; null: nothing. */
-  async knownChanges(disk: number): Promise<KnownChanges | null> {
+  /**
+   * What the backup knew of its disk when the session began; `isOfNow`: what it knows now, with
+   * everything that it has taken on its disk. Null: nothing.
+   */
+  async knownChanges(disk: number, isOfNow: boolean): Promise<KnownChanges | null> {
     const { known } = await this.#insist((timeoutMs) =>
       this.#parts.control.ask(
         this.#parts.about,
-        { kind: 'disk-changes-request', disk },
+        { kind: 'disk-changes-request', disk, isOfNow },
         ['disk-changes'],
         timeoutMs,
       ),

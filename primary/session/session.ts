@@ -359,9 +359,12 @@ export class Session {
     if (disks === undefined) return undefined;
     const { server, stream, settings, bytesPerSecond } = disks;
     const ask = (request: DiskDigestsRequest) => this.#questions.ask(request, 'disk-digests');
-    const theirChanges = (disk: number) => this.#questions.knownChanges(disk);
+    const theirChanges = (disk: number, when: 'before' | 'now') =>
+      this.#questions.knownChanges(disk, when === 'now');
     const closed = this.#closed.signal;
-    return { server, stream, settings, bytesPerSecond, ask, theirChanges, clock, emit, closed };
+    const { session } = this.#parts.about;
+    const asked = { ask, theirChanges, session, clock, emit, closed };
+    return { server, stream, settings, bytesPerSecond, ...asked };
   }
 
   async #auditSlice(): Promise<void> {

@@ -1,10 +1,12 @@
 import {
+  beginsSync,
   type ChangeBasis,
   changeRegionBytes,
   changeRegionCount,
   type KnownChanges,
 } from '../change-basis.ts';
 import { UnderstudyError } from '../errors.ts';
+import type { SessionId } from '../ids.ts';
 import type { ChangeMapFile, MapRecord } from './change-map-file.ts';
 
 type MapFile = Pick<ChangeMapFile, 'write' | 'close' | 'isAboutImage'>;
@@ -28,6 +30,9 @@ export class ChangeMap {
   /** Epoch of the last change, region by region; 0: before the session's log began. */
   readonly #lastEpoch: Uint32Array;
   readonly #lastAtMs: Float64Array;
+  /** Round of bringing the other host level in which a region was changed last. */
+  readonly #lastRound: Uint32Array;
+  #round = 1;
   readonly #nowMs: () => number;
   #basis: ChangeBasis | null;
   /** The file says nothing yet, and what is known here is put there once the image is synced. */
@@ -46,6 +51,7 @@ export class ChangeMap {
     this.#said = found.basis === null ? null : found.bits.slice();
     this.#lastEpoch = new Uint32Array(count).fill(noEpoch);
     this.#lastAtMs = new Float64Array(count);
+    this.#lastRound = new Uint32Array(count);
     this.#nowMs = nowMs;
   }
 
@@ -69,7 +75,8 @@ export class ChangeMap {
       // One more: a checkpoint may come between this and the log.
       this.#lastEpoch[region] = epoch === undefined ? noEpoch : epoch + 1;
       this.#lastAtMs[region] = atMs;
-      this.#bits[region >> 3]! |= 1 << (region & 7);
+      this.#lastRound[region] = this.#round;
+      mark(this.#bits, region);
       isNew ||= this.#said !== null && !has(this.#said, region);
     }
     if (isNew) this.#write(this.#basis, this.#bits);
@@ -108,11 +115,57 @@ export class ChangeMap {
     this.#lastEpoch.fill(noEpoch);
   }
 
+  /**
+   * Only the changes of this session are made to the image from now on, by its primary: `basis` is
+   * the beginning of its synchronisation. Throws `E_DISK_MAP`, and what was known still is.
+   */
+  follow(basis: ChangeBasis): void {
+    const bits = new Uint8Array(this.#bits.length);
+    this.#write(basis, bits);
+    this.#take(basis, bits);
+  }
+
+  /**
+   * The other host is brought level from here: it follows `basis`, and may differ in `regions`, or
+   * anywhere. The image was synced, and the other host's as well. Throws as `follow`.
+   */
+  lead(basis: ChangeBasis, regions: Uint32Array | null): void {
+    const isAnywhere = regions === null || this.#basis === null;
+    const bits = this.#bits.slice();
+    for (const region of isAnywhere ? this.#lastEpoch.keys() : regions) mark(bits, region);
+    this.#write(basis, bits);
+    this.#take(basis, bits);
+  }
+
+  /** Ends a round of proofs: changes so far are of it. */
+  endRound(): number {
+    return this.#round++;
+  }
+
+  /**
+   * The image was synced, and the other host has these regions on its disk as they were here when
+   * `round` ended. Those that were not changed since are taken off, except where the next change
+   * would be soon. Throws `E_DISK_MAP`, and what was known still is.
+   */
+  proven(session: SessionId, round: number, regions: Uint32Array): void {
+    const basis = this.#basis;
+    if (basis === null || !beginsSync(basis) || basis.session !== session) return;
+    const bits = this.#bits.slice();
+    const limitMs = this.#nowMs() - restMs;
+    for (const region of regions) {
+      const last = this.#lastRound[region]!;
+      const rests = last === 0 || this.#lastAtMs[region]! < limitMs;
+      if (last <= round && rests) bits[region >> 3]! &= ~(1 << (region & 7));
+    }
+    this.#write(basis, bits);
+    this.#take(basis, bits);
+  }
+
   /** True where a sync of the image would let something be put in force or be taken off. */
   isWorthSyncing(acked: ChangeBasis | null): boolean {
     if (this.#isUnsettled) return true;
     if (acked === null) return false;
-    if (acked.session !== this.#basis?.session || this.#basis.isExact) return true;
+    if (isNewTo(this.#basis, acked)) return true;
     const limitMs = this.#nowMs() - restMs;
     return this.#lastEpoch.some(
       (epoch, region) =>
@@ -128,21 +181,26 @@ export class ChangeMap {
     if (acked === null && !this.#isUnsettled) return;
     const bits = this.#bits.slice();
     if (acked !== null) {
-      const isNewSession = acked.session !== this.#basis?.session || this.#basis.isExact;
+      const isNewSession = isNewTo(this.#basis, acked);
       const limitMs = this.#nowMs() - restMs;
       for (const [region, epoch] of this.#lastEpoch.entries()) {
         const rests = isNewSession || this.#lastAtMs[region]! < limitMs;
         if (epoch <= acked.epoch && rests) bits[region >> 3]! &= ~(1 << (region & 7));
       }
     }
-    this.#write(acked ?? this.#basis, bits);
-    this.#basis = acked ?? this.#basis;
-    this.#bits.set(bits);
-    this.#isUnsettled = false;
+    const basis = acked ?? this.#basis!;
+    this.#write(basis, bits);
+    this.#take(basis, bits);
   }
 
   close(): void {
     this.#file.close();
+  }
+
+  #take(basis: ChangeBasis, bits: Uint8Array): void {
+    this.#basis = basis;
+    this.#bits.set(bits);
+    this.#isUnsettled = false;
   }
 
   #write(basis: ChangeBasis | null, bits: Uint8Array): void {
@@ -159,6 +217,14 @@ export class ChangeMap {
     }
     this.#said = now;
   }
+}
+
+/** Nothing of the acknowledged epoch's session is known yet, but how far it was brought level. */
+const isNewTo = (basis: ChangeBasis | null, acked: ChangeBasis): boolean =>
+  acked.session !== basis?.session || basis.isExact || beginsSync(basis);
+
+function mark(bits: Uint8Array, region: number): void {
+  bits[region >> 3]! |= 1 << (region & 7);
 }
 
 const has = (bits: Uint8Array, region: number): boolean =>

@@ -1,4 +1,5 @@
 import type { KnownChanges } from '../change-basis.ts';
+import type { SessionId } from '../ids.ts';
 
 /** What the main thread and the disk thread share without a message. */
 export const diskControl = {
@@ -84,6 +85,22 @@ export type ToDiskThread =
     }
   /** The disks are about to be changed by another host's epochs. */
   | { readonly kind: 'forget'; readonly call: number }
+  /** The disks are changed by this session's primary alone from now on. */
+  | { readonly kind: 'follow'; readonly call: number; readonly session: SessionId }
+  /** What is known of a disk, once it is synced; undefined where that failed once. */
+  | { readonly kind: 'known-synced'; readonly call: number; readonly disk: number }
+  /** The other host is brought level: it may differ in these regions; null: anywhere. */
+  | {
+      readonly kind: 'lead';
+      readonly call: number;
+      readonly disk: number;
+      readonly session: SessionId;
+      readonly regions: Uint32Array | null;
+    }
+  /** Ends a round of proofs: what was changed in it has been handed out with the answer. */
+  | { readonly kind: 'end-round'; readonly call: number; readonly disk: number }
+  /** The other host has these regions as they were when the round ended. */
+  | ({ readonly kind: 'proven'; readonly call: number } & ProvenRegions)
   /** What is known of each disk. */
   | { readonly kind: 'known'; readonly call: number }
   /** Remembers which pages are changed from now on, or forgets them. */
@@ -97,8 +114,22 @@ export type ToDiskThread =
     }
   | { readonly kind: 'close'; readonly call: number };
 
+export interface ProvenRegions {
+  readonly disk: number;
+  readonly session: SessionId;
+  readonly round: number;
+  readonly regions: Uint32Array;
+}
+
 /** What comes of a call. */
-export type CallResult = BigUint64Array | Uint32Array | readonly DiskKnowledge[] | undefined;
+export type CallResult =
+  | BigUint64Array
+  | Uint32Array
+  | readonly DiskKnowledge[]
+  | KnownChanges
+  | number
+  | boolean
+  | undefined;
 
 export interface DiskKnowledge {
   readonly known: KnownChanges | null;

@@ -1,4 +1,5 @@
 import { Worker } from 'node:worker_threads';
+import type { KnownChanges } from '../change-basis.ts';
 import { UnderstudyError } from '../errors.ts';
 import type { Epoch, SessionId } from '../ids.ts';
 import {
@@ -11,6 +12,7 @@ import {
   type FromDiskThread,
   type PageRange,
   type PlainError,
+  type ProvenRegions,
   type ToDiskThread,
 } from './disk-control.ts';
 
@@ -188,6 +190,43 @@ export class DiskServer {
   /** The images are about to be changed by another host's epochs. Throws `E_DISK_MAP`. */
   async forgetChanges(): Promise<void> {
     await this.#call((call) => ({ kind: 'forget', call }));
+  }
+
+  /**
+   * The images are changed by the primary of this session alone from now on, which brings them
+   * level. Throws `E_DISK_MAP`.
+   */
+  async follow(session: SessionId): Promise<void> {
+    await this.#call((call) => ({ kind: 'follow', call, session }));
+  }
+
+  /**
+   * Syncs a disk; what is then known of it survives a loss of power, with all that was written
+   * before the call. Null: nothing, or a sync of it has failed.
+   */
+  async knownSynced(disk: number): Promise<KnownChanges | null> {
+    const known = await this.#call((call) => ({ kind: 'known-synced', call, disk }));
+    return (known as KnownChanges | undefined) ?? null;
+  }
+
+  /**
+   * From now on it is remembered in how far the other host, which follows, is level: not in
+   * `regions`, or, null, nowhere yet. False where that can't be.
+   */
+  async lead(disk: number, session: SessionId, regions: Uint32Array | null): Promise<boolean> {
+    return (await this.#call((call) => ({
+      ...{ kind: 'lead', call, disk, session, regions },
+    }))) as boolean;
+  }
+
+  /** Ends a round: its number. All changes of it were handed to `take` when this resolves. */
+  async endRound(disk: number): Promise<number> {
+    return (await this.#call((call) => ({ kind: 'end-round', call, disk }))) as number;
+  }
+
+  /** The other host has these regions, for good, as they were when the round ended. */
+  async proven(proven: ProvenRegions): Promise<void> {
+    await this.#call((call) => ({ kind: 'proven', call, ...proven }));
   }
 
   /** In how far each disk is known to differ from that of an epoch. */

@@ -4,7 +4,13 @@
  */
 import { join } from 'node:path';
 import { parentPort, workerData } from 'node:worker_threads';
-import { basisOf, type ChangeBasis, changeRegionCount } from '../change-basis.ts';
+import {
+  basisOf,
+  type ChangeBasis,
+  changeRegionCount,
+  type KnownChanges,
+  syncBasis,
+} from '../change-basis.ts';
 import { PageDigester } from '../codec/page-digester.ts';
 import { systemCode, UnderstudyError } from '../errors.ts';
 import { NbdServer } from '../nbd/nbd-server.ts';
@@ -150,6 +156,34 @@ function onMessage(message: ToDiskThread): void {
         return undefined;
       });
       return;
+    case 'follow':
+      answer(message.call, async () => {
+        generation += 1;
+        for (const map of maps) map.follow(syncBasis(message.session, 'follows'));
+        return undefined;
+      });
+      return;
+    case 'known-synced':
+      answer(message.call, () => knownSynced(message.disk));
+      return;
+    case 'lead':
+      answer(message.call, () =>
+        onceSynced(message.disk, (map) =>
+          map.lead(syncBasis(message.session, 'leads'), message.regions),
+        ),
+      );
+      return;
+    case 'end-round':
+      answer(message.call, async () => {
+        state.log?.flush();
+        return maps[message.disk]!.endRound();
+      });
+      return;
+    case 'proven': {
+      const { call, disk, session, round, regions } = message;
+      answer(call, () => onceSynced(disk, (map) => map.proven(session, round, regions)));
+      return;
+    }
     case 'known':
       answer(message.call, async () =>
         maps.map(({ known, isAboutImage }) => ({ known, isSameImage: isAboutImage })),
@@ -250,6 +284,34 @@ async function settleAll(): Promise<void> {
       if (systemCode(error) === undefined) throw error;
       if (error instanceof UnderstudyError) tell(index, plain(error));
     }
+  }
+}
+
+/** What it answers holds for good. A sync that failed may have lost what no later one knows of. */
+async function knownSynced(disk: number): Promise<KnownChanges | undefined> {
+  const since = generation;
+  try {
+    await disks[disk]!.syncBehind();
+  } catch (error) {
+    if (systemCode(error) === undefined) throw error;
+  }
+  const isSound = !disks[disk]!.hasFailedSync && since === generation;
+  return isSound ? (maps[disk]!.known ?? undefined) : undefined;
+}
+
+/** Syncs an image and then changes what is known of it. False where that can't be. */
+async function onceSynced(disk: number, work: (map: ChangeMap) => void): Promise<boolean> {
+  const since = generation;
+  try {
+    await disks[disk]!.syncBehind();
+    // A sync that failed may have lost what no later one knows of.
+    if (since !== generation || disks[disk]!.hasFailedSync) return false;
+    work(maps[disk]!);
+    return true;
+  } catch (error) {
+    if (systemCode(error) === undefined) throw error;
+    if (error instanceof UnderstudyError) tell(disk, plain(error));
+    return false;
   }
 }
 

@@ -150,6 +150,11 @@ export class LoggedDisk implements NbdDisk {
     }
   }
 
+  /** What was written before a sync that failed may be on no disk, whatever later ones say. */
+  get hasFailedSync(): boolean {
+    return this.#failure !== undefined;
+  }
+
   /** Remembers which pages are changed from now on, or forgets them. */
   watch(isOn: boolean): void {
     this.#changed = isOn ? new PageSet(diskPageCount(this.sizeBytes)) : undefined;

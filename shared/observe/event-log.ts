@@ -44,7 +44,9 @@ export function logEvent(log: Log, event: AgentEvent): void {
     case 'disk-sync': {
       const { phase, disk, sizeBytes, comparedBytes, readBytes, sentBytes, syncMs } = event;
       const texts = {
-        started: `bringing disk ${disk} level, ${bytesText(sizeBytes)}`,
+        started:
+          `bringing disk ${disk} level, ${bytesText(sizeBytes)}` +
+          (comparedBytes > 0 ? `, of which ${bytesText(comparedBytes)} is known to be` : ''),
         progress: `disk ${disk}: ${bytesText(comparedBytes)} compared, ${bytesText(sentBytes)} sent`,
         done:
           `disk ${disk} is level: ${bytesText(sentBytes)} sent, ` +

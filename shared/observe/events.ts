@@ -39,6 +39,7 @@ export type AgentEvent =
       phase: 'started' | 'progress' | 'done';
       disk: number;
       sizeBytes: number;
+      /** Compared, or known to be level without that. */
       comparedBytes: number;
       /** Of this host's image: less than its size where both sides know what they changed. */
       readBytes: number;

@@ -44,7 +44,7 @@ export class StreamSender {
   readonly #ring: FrameRing;
   readonly #limits: SendLimits;
   readonly #waiting: Waiting[] = [];
-  readonly #idle: Settled[] = [];
+  readonly #consumed: Settled[] = [];
   readonly #credits: Credit[] = [];
   readonly #subscription: Subscription;
   readonly #forgetStatus: () => void;
@@ -113,11 +113,12 @@ export class StreamSender {
     return bytes;
   }
 
-  /** Resolves when the receiver has consumed everything that was sent. */
-  async idle(): Promise<void> {
+  /** Resolves when the receiver has consumed everything that was sent by now. */
+  async consumed(): Promise<void> {
     if (this.#over !== undefined) throw this.#over;
     if (this.#window.heldFrames === 0 && this.#waiting.length === 0) return;
-    await new Promise<void>((resolve, reject) => this.#idle.push({ resolve, reject }));
+    const until = this.#window.nextSequence + this.#waiting.length;
+    await new Promise<void>((resolve, reject) => this.#consumed.push({ until, resolve, reject }));
   }
 
   /** Gives the stream up: whoever waits is told so by `E_STREAM_CLOSED`. */
@@ -257,10 +258,13 @@ export class StreamSender {
     }
     if (this.#over !== undefined) return;
     this.#transmit();
+    const oldest = this.#window.nextSequence - this.#window.heldFrames;
+    while (this.#consumed.length > 0 && this.#consumed[0]!.until <= oldest) {
+      this.#consumed.shift()!.resolve();
+    }
     if (this.#window.heldFrames > 0) return;
     this.#stopTicking?.();
     this.#stopTicking = undefined;
-    for (const { resolve } of this.#idle.splice(0)) resolve();
   }
 
   #probe(next: number): void {
@@ -284,7 +288,7 @@ export class StreamSender {
     this.#subscription.unsubscribe();
     this.#forgetStatus();
     for (const { reject } of this.#waiting.splice(0)) reject(error);
-    for (const { reject } of this.#idle.splice(0)) reject(error);
+    for (const { reject } of this.#consumed.splice(0)) reject(error);
   }
 }
 
@@ -295,6 +299,8 @@ interface Waiting {
 }
 
 interface Settled {
+  /** The first frame that need not be consumed. */
+  readonly until: number;
   readonly resolve: () => void;
   readonly reject: (error: Error) => void;
 }

@@ -1,7 +1,7 @@
 /**
  * Bodies that ask in how far a disk differs from that of an epoch, and answer, little-endian.
  *
- *   DISK_CHANGES request   u32 disk
+ *   DISK_CHANGES request   u32: bit 31 set: as it is now; the bits below: disk
  *   DISK_CHANGES answer    u32 disk · u32 what is known (0 nothing, 1 gone on from the epoch,
  *                          2 exactly the epoch) · u64 session · u64 epoch · u32 count · count × u32
  *
@@ -15,6 +15,8 @@ import { hex64, sessionBits } from './frame.ts';
 export interface DiskChangesRequest {
   readonly kind: 'disk-changes-request';
   readonly disk: number;
+  /** What is known now, and is on the disk; false: what was known before the session. */
+  readonly isOfNow: boolean;
 }
 
 export interface DiskChangesAnswer {
@@ -25,12 +27,18 @@ export interface DiskChangesAnswer {
 
 export type DiskChangesMessage = DiskChangesRequest | DiskChangesAnswer;
 
+/** A release that does not know it knows nothing of such a disk, and says so. */
+const ofNow = 2 ** 31;
+
 /** More than so many regions, 1 TiB, are as good as all of a disk. */
 export const namedRegionsMax = 65_536;
 
 export function encodeDiskChangesBody(message: DiskChangesMessage): Uint8Array[] {
   const { disk } = message;
-  if (message.kind === 'disk-changes-request') return [new ByteWriter(4).u32(disk).bytes];
+  if (message.kind === 'disk-changes-request') {
+    if (disk >= ofNow) throw new Error(`disk ${disk}`);
+    return [new ByteWriter(4).u32(disk + (message.isOfNow ? ofNow : 0)).bytes];
+  }
   const { known } = message;
   if (known === null) return [new ByteWriter(28).u32(disk).u32(0).u64(0n).u64(0n).u32(0).bytes];
   const { basis, regions } = known;
@@ -50,7 +58,7 @@ export function decodeDiskChangesBody(
   const disk = reader.u32();
   if (kind === 'disk-changes-request') {
     reader.end();
-    return { kind, disk };
+    return { kind, disk: disk % ofNow, isOfNow: disk >= ofNow };
   }
   const code = reader.u32();
   const [session, number, count] = [reader.u64(), reader.safe(), reader.u32()];

@@ -119,7 +119,7 @@ const messages: { [Kind in FrameKind]: Message & { kind: Kind } } = {
     count: 64,
   },
   'disk-digests': { kind: 'disk-digests', disk: 1, first: 64, digests },
-  'disk-changes-request': { kind: 'disk-changes-request', disk: 1 },
+  'disk-changes-request': { kind: 'disk-changes-request', disk: 1, isOfNow: false },
   'disk-changes': {
     kind: 'disk-changes',
     disk: 1,
@@ -142,6 +142,7 @@ const messages: { [Kind in FrameKind]: Message & { kind: Kind } } = {
 /** Kinds whose body differs with the protocol that is spoken above frames. */
 const later: Readonly<Record<string, Message>> = {
   'hello-protocol-2': { ...messages.hello, protocolMax: 2 },
+  'disk-changes-request-now': { kind: 'disk-changes-request', disk: 1, isOfNow: true },
   'hello-disks': { ...messages.hello, protocolMax: 2, diskBytes: [2 ** 35, 2 ** 41 + 512] },
 };
 

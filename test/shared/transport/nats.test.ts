@@ -246,7 +246,7 @@ test('a stream goes through a real server at a useful speed', async (t) => {
     digest.update(body);
     await sender.send('chunk', epoch(1), [body]);
   }
-  await sender.idle();
+  await sender.consumed();
   const seconds = (performance.now() - startedAtMs) / 1000;
   t.log(`${((count * mib) / 1e6 / seconds).toFixed(0)} MB/s`);
   const { stats } = sender;
@@ -268,7 +268,7 @@ test('a server killed and started again amid a stream: nothing is lost or double
       digest.update(body);
       await sender.send('chunk', epoch(1), [body]);
     }
-    await sender.idle();
+    await sender.consumed();
   })();
   for (let round = 0; round < 2; round++) {
     await sleep(150);
@@ -291,7 +291,7 @@ test('a consumer that stands still blocks the sender; memory stays bounded; it g
   const sender = startSender(t, await join(t, server.url));
   const digest = new EpochDigest();
   await sender.send('begin', epoch(1), []);
-  await sender.idle();
+  await sender.consumed();
   const residentBefore = process.memoryUsage.rss();
   consumer.child.kill('SIGSTOP');
   const count = 200;
@@ -302,7 +302,7 @@ test('a consumer that stands still blocks the sender; memory stays bounded; it g
       await sender.send('chunk', epoch(2), [body]);
       sent += 1;
     }
-    await sender.idle();
+    await sender.consumed();
   })();
   await until(() => sent >= 14, 'a window that is nearly full');
   await sleep(4000);

@@ -63,7 +63,7 @@ test('frames arrive once, in order and whole over a lossy, doubling, reordering 
     const bytes = await s.sender.send('chunk', epoch(1), [body.subarray(0, 1), body.subarray(1)]);
     t.is(bytes, bounds.frameHeaderBytes + 5000);
   }
-  await s.sender.idle();
+  await s.sender.consumed();
   t.deepEqual(
     s.got,
     Array.from({ length: count }, (_, i) => ({
@@ -96,7 +96,7 @@ test('a receiver that does not get on holds the sender up, within the window', a
   t.is(s.sender.stats.sentBytes, s.sender.stats.heldBytes, 'nothing is sent twice for waiting');
   open();
   await sending;
-  await s.sender.idle();
+  await s.sender.consumed();
   t.is(s.got.length, 40);
   t.is(s.receiver.stats.duplicates, 0);
   await s.close();
@@ -116,7 +116,7 @@ test('the handler gets one frame at a time, and its body stays until it is done'
   for (let i = 0; i < 50; i++) {
     await s.sender.send('chunk', epoch(1), [new Uint8Array(1000).fill(i)]);
   }
-  await s.sender.idle();
+  await s.sender.consumed();
   t.is(s.got.length, 50);
   await s.close();
 });
@@ -137,7 +137,7 @@ for (const side of ['primary', 'backup'] as const) {
       if (i % 10 === 0) await sleep(1);
     }
     await cutter;
-    await s.sender.idle();
+    await s.sender.consumed();
     t.deepEqual(
       s.got.map(({ sequence }) => sequence),
       Array.from({ length: 2000 }, (_, i) => i + 1),
@@ -162,7 +162,7 @@ test('a sender may start before its receiver and before its connection', async (
     kinds.push(frame.kind);
   };
   const receiver = new StreamReceiver({ ...names, transport: backup, handler, onBroken });
-  await sender.idle();
+  await sender.consumed();
   t.deepEqual(kinds, ['begin', 'commit']);
   sender.close();
   await receiver.close();
@@ -178,7 +178,7 @@ test('damaged frames count as lost and are sent again', async (t) => {
     subscribed(subject, copy, replyTo);
   };
   for (let i = 1; i <= 5; i++) await s.sender.send('chunk', epoch(1), [Uint8Array.of(i)]);
-  await s.sender.idle();
+  await s.sender.consumed();
   t.deepEqual(
     s.got.map(({ first }) => first),
     [1, 2, 3, 4, 5],
@@ -192,7 +192,7 @@ test('frames of another session are refused and told, and disturb nothing', asyn
   const header = { guest: 11n, session: 99n, term: term(1), epoch: epoch(1), sequence: 1 };
   s.primary.publish('data', encodeFrame({ ...header, kind: 'chunk' }, [Uint8Array.of(7)]));
   await s.sender.send('chunk', epoch(1), [Uint8Array.of(1)]);
-  await s.sender.idle();
+  await s.sender.consumed();
   t.is(s.got.length, 1);
   t.true(s.errors.length === 1 && isUnderstudyError(s.errors[0], 'E_FRAME_FOREIGN'));
   t.is(s.receiver.stats.foreign, 1);
@@ -204,7 +204,7 @@ test('a frame over the bound is refused and the stream goes on', async (t) => {
   const tooLarge = s.sender.send('chunk', epoch(1), [new Uint8Array(bodyBytesMax + 1)]);
   t.true(isUnderstudyError(await t.throwsAsync(tooLarge), 'E_FRAME_TOO_LARGE'));
   await s.sender.send('chunk', epoch(1), [new Uint8Array(bodyBytesMax)]);
-  await s.sender.idle();
+  await s.sender.consumed();
   t.is(s.got.length, 1);
   await s.close();
 });
@@ -229,7 +229,7 @@ test('closing tells whoever waits, and nothing is sent afterwards', async (t) =>
   const body = new Uint8Array(mib);
   for (let i = 0; i < 15; i++) await s.sender.send('chunk', epoch(1), [body]);
   const waiting = s.sender.send('chunk', epoch(1), [body]);
-  const idle = s.sender.idle();
+  const idle = s.sender.consumed();
   s.sender.close();
   for (const promise of [waiting, idle, s.sender.send('abort', epoch(1), [])]) {
     t.true(isUnderstudyError(await t.throwsAsync(promise), 'E_STREAM_CLOSED'));
@@ -254,7 +254,7 @@ test('a stream whose frames never arrive breaks, and says so to all who wait', a
     receive(subject, payload, replyTo);
   };
   await s.sender.send('begin', epoch(1), []);
-  const error = await t.throwsAsync(s.sender.idle());
+  const error = await t.throwsAsync(s.sender.consumed());
   t.true(isUnderstudyError(error, 'E_STREAM_BROKEN'));
   await until(() => s.errors.length > 0, 'the error');
   t.true(isUnderstudyError(s.errors[0], 'E_STREAM_BROKEN'));
@@ -278,7 +278,7 @@ test('a stalled receiver is told, and that it moves on', async (t) => {
   const s = setUp({}, { limits, onStalled: (error) => stalls.push(error?.code) });
   s.setHandle(() => sleep(1500));
   await s.sender.send('begin', epoch(1), []);
-  await s.sender.idle();
+  await s.sender.consumed();
   t.deepEqual(stalls, ['E_STREAM_STALLED', undefined]);
   t.is(s.receiver.stats.duplicates, 0, 'a slow receiver is not sent the same again');
   await s.close();
@@ -298,7 +298,7 @@ test('a small frame does not overtake a large one that waits', async (t) => {
   ];
   open();
   await Promise.all(sends);
-  await s.sender.idle();
+  await s.sender.consumed();
   t.deepEqual(
     s.got.slice(15).map(({ kind }) => kind),
     ['device', 'commit'],

@@ -44,7 +44,11 @@ export function anyMessage(): fc.Arbitrary<Message> {
       first: u32,
       digests: fc.array(u64, { maxLength: 40 }).map((all) => BigUint64Array.from(all)),
     }),
-    fc.record({ kind: fc.constant('disk-changes-request' as const), disk: u32 }),
+    fc.record({
+      kind: fc.constant('disk-changes-request' as const),
+      disk: fc.nat(2 ** 31 - 1),
+      isOfNow: fc.boolean(),
+    }),
     fc.record({
       kind: fc.constant('disk-changes' as const),
       disk: u32,

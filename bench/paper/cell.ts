@@ -48,6 +48,8 @@ export interface CellResult extends Cell {
   readonly overheadSamples: readonly number[];
   /** The same as `overhead`, by the clock alone. */
   readonly overheadByClock: number | null;
+  /** Cores that each agent kept busy in the last measurement under protection. */
+  readonly agentCores: { readonly primary: number; readonly backup: number };
   /** Bytes of all frames over those of the dirty pages. */
   readonly wire: { readonly ratio: number; readonly bytesPerSecond: number };
   readonly dirtyPagesPerSecond: number;

@@ -11,12 +11,19 @@ import { endRunProcesses, killIfThere } from '../../drill/run-processes.ts';
 import { printConfig } from '../../shared/config/print.ts';
 import type { TimedEvent } from '../../shared/observe/events.ts';
 import { EmbeddedServer } from '../../shared/transport/embedded-server.ts';
+import { processorSeconds } from '../processor-time.ts';
 import type { Cell } from './cell.ts';
 import { pin } from './cores.ts';
 import { backupConfigOf, bridge, primaryConfigOf } from './pair-config.ts';
 
 const stepMsMax = 90_000;
 const stopMs = 10_000;
+
+/** Of the two agents, all their threads together. */
+export interface AgentSeconds {
+  readonly primary: number;
+  readonly backup: number;
+}
 
 /** One of the hosts on which the guest ever was: their agent, while it lives. */
 interface Host {
@@ -108,6 +115,14 @@ export class HostPair {
     const broken = tail.events.slice(this.#aloneFrom).find(isUnprotected);
     if (broken !== undefined) throw new Error(`protection broke: ${broken.cause}`);
     return tail.events;
+  }
+
+  /** Seconds of processor time that the agents have used, each since it was started. */
+  agentSeconds(): AgentSeconds {
+    return {
+      primary: processorSeconds(this.#primary!.agent.pid),
+      backup: processorSeconds(this.#backup!.agent.pid),
+    };
   }
 
   /** SIGKILL to the primary agent and its guest. Returns when the backup has taken over. */

@@ -8,7 +8,7 @@ import { mean, median, quantile } from '../row.ts';
 import { type Cell, type CellResult, checkpointMsOf, type FailedCell, isUsual } from './cell.ts';
 import { CoreSpeed } from './core-speed.ts';
 import { FailoverClient } from './failover-client.ts';
-import { HostPair } from './host-pair.ts';
+import { type AgentSeconds, HostPair } from './host-pair.ts';
 import type { LifeTask } from './life-process.ts';
 import { ProgressMeter, type WorkDone } from './progress-meter.ts';
 import { workloadOf } from './workloads.ts';
@@ -77,7 +77,7 @@ interface CellParts {
 /** Begins with a primary without a backup; ends with the guest at a host that the last one left. */
 async function measureCell(cell: Cell, parts: CellParts): Promise<CellResult> {
   const { pair, times, signal } = parts;
-  const { turns, fromMs } = await measureWork(cell, parts);
+  const { turns, fromMs, agentCores } = await measureWork(cell, parts);
   const measured = measureEvents(pair.primaryEvents(), fromMs, monotonicClock.nowMs());
 
   const seen: Failover[] = [await failOver(cell, parts)];
@@ -99,6 +99,7 @@ async function measureCell(cell: Cell, parts: CellParts): Promise<CellResult> {
     overhead: medianOf(turns.map(({ overhead }) => overhead)),
     overheadSamples: turns.map(({ overhead }) => overhead),
     overheadByClock: medianOf(turns.map(({ byClock }) => byClock)),
+    agentCores,
     loadAverage: loadavg()[0]!,
   };
 }
@@ -129,11 +130,20 @@ async function measureWork(cell: Cell, { pair, meter, speed, times, signal }: Ce
     const fromMs = monotonicClock.nowMs();
     const wantedMs = wanted > 0 ? times.protectedMs : times.shorterMs;
     // Some checkpoints at the least, of the rarest, too.
+    const before = pair.agentSeconds();
     const work = await meter.measure(Math.max(wantedMs, 3 * checkpointMsOf(cell)), signal);
+    const agentCores = coresSince(before, pair.agentSeconds(), monotonicClock.nowMs() - fromMs);
     if (alone !== undefined) turns.push(compareWork(work, alone, speed));
-    if (turn >= wanted) return { turns, fromMs };
+    if (turn >= wanted) return { turns, fromMs, agentCores };
     await pair.stopBackup();
   }
+}
+
+function coresSince(before: AgentSeconds, after: AgentSeconds, ms: number): AgentSeconds {
+  return {
+    primary: (after.primary - before.primary) / (ms / 1000),
+    backup: (after.backup - before.backup) / (ms / 1000),
+  };
 }
 
 /** How the work of two times compares, by the clock and by what the core could do in each. */

@@ -99,6 +99,7 @@ ${llmCheckpointPeriods} periods.
   core's speed goes up and down by a fifth within seconds: a small probe on the guest's core measures
   it all the while, and work is compared at equal speed. **By the clock** is the same without that;
   **standing still**, the part of it that is pauses.
+- **Agents**: processor time of each agent while the guest was protected, as a share of one core.
 - **Wire**: bytes of all frames over dirty pages times 4096.`;
 
 function warning({ busyCoresAtStart }: Conditions, quick: boolean): string {
@@ -168,6 +169,7 @@ function resultTable(cells: readonly CellResult[]): string {
       'Overhead (each turn)',
       'By the clock',
       'Standing still',
+      'Agents (primary, backup)',
       'Wire',
       'Dirty pages/s',
       'Load',
@@ -179,6 +181,7 @@ function resultTable(cells: readonly CellResult[]): string {
       typeIIWords(cell),
       ...[`${cell.epochs}`, msOrNone(cell.ackMs), overheadWords(cell)],
       ...[percentOrNone(cell.overheadByClock), percentOrNone(cell.pausedShare)],
+      `${percentOrNone(cell.agentCores.primary)}, ${percentOrNone(cell.agentCores.backup)}`,
       ...[cell.wire.ratio.toFixed(3), Math.round(cell.dirtyPagesPerSecond).toLocaleString('en-US')],
       cell.loadAverage.toFixed(1),
     ]),

@@ -4,6 +4,7 @@ import { isMeasuredCell } from './life-process.ts';
 type Main = Pick<
   CellResult,
   | ('typeIMs' | 'typeIIMs' | 'overhead' | 'overheadByClock' | 'pausedShare' | 'wire')
+  | 'agentCores'
   | ('dirtyPagesPerSecond' | 'regainedMs' | 'typeIPhasesMs')
 >;
 
@@ -15,11 +16,11 @@ export function byModeAndWorkload(cells: readonly (CellResult | FailedCell)[]) {
   const measured: Record<string, Record<string, Main>> = {};
   for (const cell of cells.filter(isMeasuredCell).filter(isUsual)) {
     const { typeIMs, typeIPhasesMs, regainedMs, typeIIMs, pausedShare } = cell;
-    const { overhead, overheadByClock, wire, dirtyPagesPerSecond } = cell;
+    const { overhead, overheadByClock, agentCores, wire, dirtyPagesPerSecond } = cell;
     measured[cell.mode] ??= {};
     measured[cell.mode]![cell.workload] = {
       ...{ typeIMs, typeIPhasesMs, regainedMs, typeIIMs, pausedShare },
-      ...{ overhead, overheadByClock, wire, dirtyPagesPerSecond },
+      ...{ overhead, overheadByClock, agentCores, wire, dirtyPagesPerSecond },
     };
   }
   return { measured, notRun: cells.filter((cell): cell is FailedCell => !isMeasuredCell(cell)) };

@@ -1,12 +1,13 @@
 import { randomBytes } from 'node:crypto';
+import { availableParallelism } from 'node:os';
 import { linkAgent } from '../shared/agent/agent-links.ts';
 import { letClientsBeServed } from '../shared/agent/calm.ts';
 import type { LastingParts } from '../shared/agent/lasting-parts.ts';
 import type { TermClaims } from '../shared/arbiter/term-claims.ts';
+import { bounds } from '../shared/bounds.ts';
 import { monotonicClock } from '../shared/clock.ts';
 import { secretBytes } from '../shared/codec/codec-settings.ts';
 import type { KnownRam } from '../shared/codec/known-ram.ts';
-import { PageDigester } from '../shared/codec/page-digester.ts';
 import { chunkBytesOf, paceOf, strongestCodecOf } from '../shared/config/derived.ts';
 import { toGuestConfig } from '../shared/config/guest-section.ts';
 import type { PrimaryConfig } from '../shared/config/schema.ts';
@@ -20,7 +21,6 @@ import { type AdoptedGuest, QemuGuest } from '../shared/qemu/qemu-guest.ts';
 import { UndoList } from '../shared/undo-list.ts';
 import { PrimaryAgent } from './agent.ts';
 import { chooseTracker } from './capture/choose.ts';
-import type { PageDigester as ScanDigester } from './capture/tracked-guest.ts';
 import type { PrimaryOutcome } from './machine.ts';
 import { OperatorCommands } from './operator-commands.ts';
 import { openCable } from './output/open-cable.ts';
@@ -81,7 +81,7 @@ async function runOpened(
   const { guest, found } = opened;
   disks?.openToChanges();
   undo.defer(() => guest.detach());
-  const { tracker, why } = chooseTracker(config.tracker, guest.tracked, await scanDigester(config));
+  const { tracker, why } = chooseTracker(config.tracker, guest.tracked, scanOf(config));
   undo.defer(() => tracker.close());
   emit({ kind: 'tracker', tracker: tracker.kind, why });
 
@@ -226,16 +226,12 @@ function heardGuest(
 }
 
 /** What the `scan` tracker compares pages by; its secret is its own. */
-async function scanDigester(config: PrimaryConfig): Promise<ScanDigester> {
+function scanOf(config: PrimaryConfig): Parameters<typeof chooseTracker>[2] {
   const { hash, blockBytes } = config.identify;
   const secret = randomBytes(secretBytes);
-  const digester = await PageDigester.create({ blockBytes, hash, secret });
-  return {
-    digestPages: (memory, first, count, out) => {
-      const into = new Uint8Array(out.buffer, out.byteOffset, 8 * count);
-      digester.digestRange(memory, first, count, into);
-    },
-  };
+  // Neither the guest, in the pause, nor this thread takes a core meanwhile.
+  const threads = Math.min(bounds.encoderThreadsMax, availableParallelism());
+  return { hash: { blockBytes, hash, secret }, threads };
 }
 
 function settingsOf(config: PrimaryConfig): PrimarySettings {

@@ -59,7 +59,7 @@ export const bounds = Object.freeze({
   liveRoundsMax: 8,
 
   // Encoding.
-  /** Threads that encode; each has a part of the hash index and of the kept pages. */
+  /** Threads that encode, each with a part of the hash index and of the kept pages; that digest RAM. */
   encoderThreadsMax: 8,
   /** Chunks of one thread that are made and not sent: it goes on while others are on their way. */
   encoderChunksMax: 3,

@@ -48,8 +48,14 @@ export class PageSet {
 
   addAll(other: PageSet): void {
     if (other.pageCount !== this.pageCount) throw new Error('page sets of two sizes');
-    for (let i = 0; i < this.#words.length; i++) {
-      const added = other.#words[i]! & ~this.#words[i]!;
+    this.addBits(other.#words);
+  }
+
+  /** Adds the pages whose bits are set: page `p` is bit `p % 32` of word `p / 32`. */
+  addBits(words: Uint32Array): void {
+    if (words.length !== this.#words.length) throw new Error('page sets of two sizes');
+    for (let i = 0; i < words.length; i++) {
+      const added = words[i]! & ~this.#words[i]!;
       if (added === 0) continue;
       this.#words[i] = this.#words[i]! | added;
       this.#size += bitCount(added);

@@ -1,7 +1,8 @@
 import { isUnderstudyError, type UnderstudyError } from '../../shared/errors.ts';
 import { ScanTracker } from './scan.ts';
+import type { ScannedRam } from './scan-threads.ts';
 import { SoftDirtyTracker } from './soft-dirty.ts';
-import type { PageDigester, TrackedGuest } from './tracked-guest.ts';
+import type { TrackedGuest } from './tracked-guest.ts';
 import type { DirtyTracker } from './tracker.ts';
 import { WriteProtectTracker } from './write-protect.ts';
 
@@ -20,12 +21,13 @@ export interface TrackerChoice {
 export function chooseTracker(
   asked: AskedTracker,
   guest: TrackedGuest,
-  digester: PageDigester,
+  scan: Pick<ScannedRam, 'hash' | 'threads'>,
 ): TrackerChoice {
+  const { pageCount } = guest.memory;
   const open = {
     'write-protect': () => WriteProtectTracker.open(guest),
     'soft-dirty': () => SoftDirtyTracker.open(guest),
-    scan: () => new ScanTracker(guest.memory, digester),
+    scan: () => new ScanTracker({ path: guest.ramPath, pageCount, ...scan }),
   };
   if (asked !== 'auto') return { tracker: open[asked](), why: `${asked} was asked for` };
   const refused: UnderstudyError[] = [];

@@ -12,12 +12,6 @@ export interface TrackedGuest {
   readonly shimStatusPath: string;
 }
 
-/** Gives the digests of pages; 8 bytes each as two words. Equal pages have equal digests. */
-export interface PageDigester {
-  /** Digests pages `first` … `first + count - 1` into `out[0 … 2 * count - 1]`. */
-  digestPages(memory: GuestMemory, first: number, count: number, out: Uint32Array): void;
-}
-
 /**
  * QEMU's mappings of the whole RAM, by page. Throws `E_TRACKER_UNAVAILABLE` where some of RAM is
  * not mapped or the process can't be looked at.

@@ -99,6 +99,16 @@ export class RamFile implements WritableMemory {
     }
   }
 
+  /**
+   * The first page not below `page` that is allocated. Unlike `nextData` it does not look for the end of
+   * the run, for which the system walks all of its pages.
+   */
+  firstData(page: number): number | undefined {
+    if (page >= this.pageCount) return undefined;
+    const data = seekData(this.#fd, page * pageBytes);
+    return data === undefined ? undefined : Math.floor(data / pageBytes);
+  }
+
   nextData(page: number): { readonly first: number; readonly end: number } | undefined {
     if (page >= this.pageCount) return undefined;
     const data = seekData(this.#fd, page * pageBytes);

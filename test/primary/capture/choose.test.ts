@@ -1,15 +1,15 @@
 import test from 'ava';
 import { chooseTracker } from '../../../primary/capture/choose.ts';
 import { kernelHasSoftDirty } from '../../../primary/capture/soft-dirty.ts';
-import type { PageDigester } from '../../../primary/capture/tracked-guest.ts';
+import { secretBytes } from '../../../shared/codec/codec-settings.ts';
 import { isUnderstudyError } from '../../../shared/errors.ts';
 import { QemuGuest } from '../../../shared/qemu/qemu-guest.ts';
 import { counterLab } from '../../shared/qemu/counter-guest.ts';
 
-const unused: PageDigester = {
-  digestPages: () => {
-    throw new Error('nothing is digested before arm');
-  },
+/** None of its threads is started before `arm`. */
+const unused: Parameters<typeof chooseTracker>[2] = {
+  hash: { blockBytes: 64, hash: 'xxh3', secret: new Uint8Array(secretBytes) },
+  threads: 1,
 };
 
 test('auto takes the cheapest tracker that works and says why; a refusal is an error', async (t) => {

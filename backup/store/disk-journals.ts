@@ -51,6 +51,8 @@ export class DiskJournals {
   readonly #open = new Map<Epoch, DiskJournal>();
   readonly #spares: Spare[] = [];
   readonly #head = new Uint8Array(headBytes);
+  /** Of the record that is read. */
+  readonly #body = new Uint8Array(bodyBytesMax);
   #spareNumber = 0;
 
   /** `bytesMax`: most bytes that files take. */
@@ -120,7 +122,7 @@ export class DiskJournals {
     let descriptor: number | undefined;
     try {
       descriptor = openSync(path, 'r');
-      yield* bodiesIn(path, descriptor, bytes);
+      yield* bodiesIn(path, descriptor, bytes, this.#body);
     } catch (error) {
       const code = systemCode(error);
       if (code === undefined || error instanceof UnderstudyError) throw error;
@@ -194,9 +196,14 @@ function drop({ path, descriptor }: Spare): void {
   if (existsSync(path)) unlinkSync(path);
 }
 
-function* bodiesIn(path: string, descriptor: number, bytes: number): Generator<Uint8Array> {
+/** `buffer`: for one body at a time. */
+function* bodiesIn(
+  path: string,
+  descriptor: number,
+  bytes: number,
+  buffer: Uint8Array,
+): Generator<Uint8Array> {
   const head = new Uint8Array(headBytes);
-  const buffer = new Uint8Array(bodyBytesMax);
   let at = 0;
   for (let left = bytes; left > 0; ) {
     const found = readFully(descriptor, head, 0, headBytes, at);

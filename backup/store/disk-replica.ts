@@ -1,7 +1,7 @@
 import { mkdirSync } from 'node:fs';
 import { EpochDigest } from '../../shared/codec/digest.ts';
 import type { DiskImage } from '../../shared/disk/disk-image.ts';
-import { systemCode, UnderstudyError } from '../../shared/errors.ts';
+import { isUnderstudyError, systemCode, UnderstudyError } from '../../shared/errors.ts';
 import type { Epoch } from '../../shared/ids.ts';
 import { type DiskChange, type DiskSeal, diskChanges } from '../../shared/wire/disk-body.ts';
 import { type DiskJournal, DiskJournals } from './disk-journals.ts';
@@ -77,7 +77,7 @@ export class DiskReplica {
     this.#inPlace = epoch;
     const found = this.#changes.get(epoch);
     if (found?.journal === undefined) return;
-    await this.#applyJournal(epoch, { bytes: found.bytes, digest: found.digest.value() }, true);
+    await this.#applyJournal(epoch, found.bytes, true);
     this.#journals.end(epoch);
     this.#changes.set(epoch, { ...found, journal: undefined });
   }
@@ -102,11 +102,15 @@ export class DiskReplica {
   }
 
   /**
-   * Writes a sealed journal to the disks. The event loop turns. Throws `E_REPLICA_CORRUPT` where
-   * the journal is not what `reference` says, before anything is written; `E_DISK_IO`.
+   * Writes a sealed journal to the disks. The event loop turns. One that an earlier process wrote is
+   * read and checked first: throws `E_REPLICA_CORRUPT` where it is not what `reference` says, before
+   * anything is written. Of one that was written here the digest was made of what was written.
+   * Throws `E_DISK_IO`.
    */
   async apply(epoch: Epoch, reference: DiskReference | null): Promise<void> {
-    if (reference !== null) await this.#applyJournal(epoch, reference, false);
+    if (reference === null) return;
+    if (this.#changes.get(epoch)?.journal === undefined) this.#check(epoch, reference);
+    await this.#applyJournal(epoch, reference.bytes, false);
   }
 
   /** `epoch` is applied and the record says so: its journal may go. */
@@ -136,21 +140,29 @@ export class DiskReplica {
     return changes;
   }
 
-  /** Read twice: once to see that it is whole, once to write. */
-  async #applyJournal(
-    epoch: Epoch,
-    { bytes, digest: sealed }: DiskReference,
-    inPlace: boolean,
-  ): Promise<void> {
+  #check(epoch: Epoch, { bytes, digest: sealed }: DiskReference): void {
     const digest = new EpochDigest();
     for (const body of this.#journals.bodies(epoch, bytes)) digest.update(body);
     if (digest.value() !== sealed)
       throw corrupt(this.#journals.path(epoch), 'its checksum is wrong');
+  }
+
+  async #applyJournal(epoch: Epoch, bytes: number, inPlace: boolean): Promise<void> {
     await this.#options.willChange?.(inPlace);
     const turns = new Turns();
     for (const body of this.#journals.bodies(epoch, bytes)) {
-      this.#write(diskChanges(body, this.#sizes));
+      this.#write(this.#changesIn(body, epoch));
       await turns.after(Math.ceil(body.byteLength / 4096));
+    }
+  }
+
+  /** A record that makes no sense was damaged where it lay: its frame was looked at. */
+  *#changesIn(body: Uint8Array, epoch: Epoch): Generator<DiskChange> {
+    try {
+      yield* diskChanges(body, this.#sizes);
+    } catch (error) {
+      if (!isUnderstudyError(error, 'E_FRAME_CORRUPT')) throw error;
+      throw corrupt(this.#journals.path(epoch), 'a change in it makes no sense', error);
     }
   }
 

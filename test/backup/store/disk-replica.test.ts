@@ -62,11 +62,11 @@ function sealed(replica: DiskReplica, disk: ScriptedDisk) {
   return replica.reference(first, disk.seal);
 }
 
-test('a journal cut off or damaged at any byte is refused before the disk is touched', async (t) => {
+test('a journal of an earlier process, cut off or damaged at any byte, is refused before the disk is touched', async (t) => {
   await withReplica(async ({ image, journal, open }) => {
-    const replica = open();
     const disk = changeDisk(new Random(5), new Uint8Array(scriptedDiskBytes), 7, 60);
-    const reference = sealed(replica, disk);
+    const reference = sealed(open(), disk);
+    const replica = open();
     const whole = readFileSync(journal);
     const untouched = readFileSync(image);
     t.true(disk.bodies.length > 2 && whole.length > 300 && whole.length < 1000);
@@ -84,6 +84,26 @@ test('a journal cut off or damaged at any byte is refused before the disk is tou
     });
     rmdirSync(journal);
     t.true(readFileSync(image).equals(untouched));
+    writeFileSync(journal, whole);
+    await replica.apply(first, reference);
+    t.true(readFileSync(image).equals(disk.image));
+  });
+});
+
+test('a record that is cut off or makes no sense is told, also where this process wrote it', async (t) => {
+  await withReplica(async ({ image, journal, disk, open }) => {
+    const replica = open();
+    const reference = sealed(replica, disk);
+    const whole = readFileSync(journal);
+    // Behind the length: the disk, the kind, the offset and the length of the first change.
+    for (const at of [0, 4, 8, 14, 26]) {
+      const damaged = Buffer.from(whole);
+      damaged[at]! ^= 0x80;
+      writeFileSync(journal, damaged);
+      await t.throwsAsync(replica.apply(first, reference), { code: 'E_REPLICA_CORRUPT' }, `${at}`);
+    }
+    writeFileSync(journal, whole.subarray(0, -1));
+    await t.throwsAsync(replica.apply(first, reference), { code: 'E_REPLICA_CORRUPT' });
     writeFileSync(journal, whole);
     await replica.apply(first, reference);
     t.true(readFileSync(image).equals(disk.image));

@@ -23,6 +23,7 @@ import type { HostName, LabNetwork } from './network/lab-network.ts';
 import { NatsServers } from './network/nats-servers.ts';
 import { makeRunFolder, type RunFolder, removeRunFolder } from './run-folder.ts';
 import { endRunProcesses, killIfThere, readCommand } from './run-processes.ts';
+import type { SlowDisks } from './slow-disks.ts';
 
 const stopMs = 10_000;
 
@@ -49,6 +50,8 @@ export class Lab {
   readonly network: LabNetwork | undefined;
   /** Set by the scenario: when the guest began to serve its client. */
   servesFromMs: number | undefined;
+  /** Set by the scenario, before it starts agents, that makes disks slow. */
+  slowDisks: SlowDisks | undefined;
   readonly #options: LabOptions;
   #server: EmbeddedServer | undefined;
   #servers: NatsServers | undefined;
@@ -166,7 +169,8 @@ export class Lab {
         : backupConfig(config, side, this.#nats());
     const configFile = join(this.folder.path, `${role}.yaml`);
     await writeFile(configFile, printConfig(file));
-    const enter = this.network?.host(host).enter ?? [];
+    const preload = this.slowDisks?.preload(host, folders) ?? [];
+    const enter = [...(this.network?.host(host).enter ?? []), ...preload];
     const runFolder = this.folder.path;
     this.#agents[host] = new AgentProcess({ role, configFile, eventsFile, runFolder, enter });
   }

@@ -73,6 +73,8 @@ export async function runDrill(options: DrillOptions): Promise<number> {
 }
 
 const defaultDurationMs = 60_000;
+/** As configs/lab-disk.yaml has it. */
+const dataDiskBytes = 512 * 2 ** 20;
 const labConfigPath = fileURLToPath(new URL('../../configs/lab.yaml', import.meta.url));
 
 async function prepareGuest(
@@ -81,6 +83,7 @@ async function prepareGuest(
   progress: Progress,
 ): Promise<PreparedGuest> {
   const verify = { ...config.verify, atTakeover: 'full' as const };
+  const dataDisk = config.drill.dataDisk ?? (scenario.needsDisk ? dataDiskBytes : null);
   if (!wantsLabGuest(config)) {
     const { kernel, disks } = config.guest;
     const guestImage = kernel ?? disks[0]?.path ?? 'none';
@@ -89,7 +92,8 @@ async function prepareGuest(
   }
   const labGuest = await buildLabGuest({ onProgress: (step) => progress.line(step) });
   progress.line(`lab guest ${labGuest.recipeDigest}: Linux and Redis out of Debian's packages`);
-  const prepared = { ...withLabGuest(config, labGuest, labGuestLoad), verify };
+  const withDisk = { ...config, drill: { ...config.drill, dataDisk } };
+  const prepared = { ...withLabGuest(withDisk, labGuest, labGuestLoad), verify };
   const network = await makeNetwork(scenario, progress);
   return {
     config: network === undefined ? prepared : onCable(prepared),

@@ -3,6 +3,7 @@ import type { Lab } from './lab.ts';
 import { faulty, randomFaults } from './scenarios/faulty.ts';
 import { killBackup } from './scenarios/kill-backup.ts';
 import { killHost } from './scenarios/kill-host.ts';
+import { slowDisk } from './scenarios/slow-disk.ts';
 import { latency, steady } from './scenarios/unharmed.ts';
 import type { DrillContext, Findings } from './steps.ts';
 
@@ -14,6 +15,8 @@ export interface Scenario {
   readonly servers: 1 | 3;
   /** Hosts must have networks of their own, to be cut off and watched. */
   readonly needsNetwork: boolean;
+  /** The lab guest has a replicated disk, also where the file gives it none. */
+  readonly needsDisk?: boolean;
 }
 
 const ofFault = (name: keyof typeof faults, servers: 1 | 3 = 1): Scenario => ({
@@ -44,6 +47,13 @@ export const scenarios: Readonly<Record<string, Scenario>> = {
   'partition-both-from-nats': ofFault('partition-both-from-nats'),
   'kill-nats': ofFault('kill-nats', 3),
   'slow-link': ofFault('slow-link'),
+  'slow-disk': {
+    summary: "the primary's disk is slow, then the backup's; while it still is, kill the host",
+    run: slowDisk,
+    servers: 1,
+    needsNetwork: true,
+    needsDisk: true,
+  },
   switchover: {
     summary: 'an operator moves the guest to the other host, and back',
     run: faulty('switchover', 'switchover'),

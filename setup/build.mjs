@@ -1,4 +1,4 @@
-// Builds what is out of date: kernels (AssemblyScript), memory shim (C), everything else
+// Builds what is out of date: kernels (AssemblyScript), preloaded libraries (C), everything else
 // (TypeScript). `node setup/build.mjs [wasm|native|ts …]`; without names, all of them.
 import { execFileSync } from 'node:child_process';
 import { existsSync, mkdirSync, readdirSync, renameSync, statSync } from 'node:fs';
@@ -37,12 +37,14 @@ function buildKernels(name, options) {
 }
 
 function buildNative() {
-  const out = join(root, 'dist/native/memory-shim.so');
-  if (isFresh(out, join(root, 'native'), /\.c$/)) return;
-  mkdirSync(join(root, 'dist/native'), { recursive: true });
   const flags = ['-O2', '-std=c11', '-Wall', '-Wextra', '-Werror', '-fPIC', '-shared'];
-  run('gcc', [...flags, '-o', `${out}.new`, join(root, 'native/memory-shim.c'), '-ldl']);
-  renameSync(`${out}.new`, out);
+  for (const name of ['memory-shim', 'slow-disk']) {
+    const out = join(root, `dist/native/${name}.so`);
+    if (isFresh(out, join(root, 'native'), /\.c$/)) continue;
+    mkdirSync(join(root, 'dist/native'), { recursive: true });
+    run('gcc', [...flags, '-o', `${out}.new`, join(root, `native/${name}.c`), '-ldl']);
+    renameSync(`${out}.new`, out);
+  }
 }
 
 function buildTypeScript() {

@@ -7,6 +7,7 @@ import { defaultEncoder } from '../encoder-options.ts';
 import { compareRows, type MeasuredRow, type Row } from '../row.ts';
 import type { Suite, SuiteOptions } from '../suite.ts';
 import { SyntheticEpochs } from '../synthetic-epochs.ts';
+import { floorRowIds, measureThreadFloor } from '../thread-floor.ts';
 
 const mib = 2 ** 20;
 
@@ -20,14 +21,17 @@ export const threadsSuite: Suite = {
   about: `The encoder as a session runs it, with one thread and with two, each with its part of the
 hash index. Both get the same epochs of the same guest, in turn; an epoch is timed from its first
 page handed over to its last chunk taken, by the thread that hands over. "Bytes left" are the chunk
-payloads over whole pages: equal blocks are found within a thread's part of the memory only.`,
-  rowIds: Object.keys(whats).map((name) => `threads.${name}-2`),
+payloads over whole pages: equal blocks are found within a thread's part of the memory only. The last
+rows are what the machine itself gives two threads that share nothing.`,
+  rowIds: [...Object.keys(whats).map((name) => `threads.${name}-2`), ...floorRowIds],
   run: async ({ quick, progress }: SuiteOptions): Promise<Row[]> => {
     const rows: Row[] = [];
     for (const name of Object.keys(whats) as Name[]) {
       progress(`threads: ${whats[name]}`);
       rows.push(...(await measureWorkload(name, quick ? quickSize : fullSize)));
     }
+    progress('threads: two that share nothing');
+    rows.push(...(await measureThreadFloor(quick ? 3 : 25, quick ? 20 : 100)));
     return rows;
   },
 };

@@ -2,6 +2,8 @@ import { availableParallelism } from 'node:os';
 import { captureBytesOf, workersOf } from '../shared/config/derived.ts';
 import type { PrimaryConfig } from '../shared/config/schema.ts';
 import type { UnderstudyError } from '../shared/errors.ts';
+import type { GuestMemory } from '../shared/memory/guest-memory.ts';
+import { RamFile } from '../shared/memory/ram-file.ts';
 import { CodecPolicy } from './pipeline/codec-policy.ts';
 import type { EncoderOptions } from './pipeline/epoch-encoder.ts';
 import type { PageEncoder } from './pipeline/page-encoder.ts';
@@ -11,7 +13,7 @@ import { sessionClosed } from './session/session-closed.ts';
 /** The encoders of one session after the other, as the configuration says. */
 export class SessionEncoders {
   readonly #config: PrimaryConfig;
-  readonly #pageCount: number;
+  readonly #memory: GuestMemory;
   readonly #chunkBytes: number;
   /** The memory is that of all of them in turn. */
   #spaces: readonly ThreadSpace[] | undefined;
@@ -19,9 +21,9 @@ export class SessionEncoders {
   /** With `compress.general: auto`; what it learns outlives sessions. */
   readonly codecs: CodecPolicy | undefined;
 
-  constructor(config: PrimaryConfig, pageCount: number, chunkBytes: number) {
+  constructor(config: PrimaryConfig, memory: GuestMemory, chunkBytes: number) {
     this.#config = config;
-    this.#pageCount = pageCount;
+    this.#memory = memory;
     this.#chunkBytes = chunkBytes;
     const { general, gzipLevelMax } = config.compress;
     const threads = workersOf(config, availableParallelism());
@@ -34,10 +36,11 @@ export class SessionEncoders {
     const { mode, identify, share, compress } = this.#config;
     const { hash, blockBytes } = identify;
     const options: EncoderOptions = {
-      ...{ pageCount: this.#pageCount, blockBytes, hash, secret },
+      ...{ pageCount: this.#memory.pageCount, blockBytes, hash, secret },
       generalCodec: compress.general === 'auto' ? 'lz4' : compress.general,
       wholePages: mode !== 'fgbi',
       sharing: share.enabled,
+      ramFile: this.#memory instanceof RamFile ? this.#memory.path : undefined,
       compression: compress.enabled,
       delta: compress.delta.enabled,
       captureBytes: captureBytesOf(this.#config),

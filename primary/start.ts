@@ -92,7 +92,7 @@ async function runOpened(
   );
 
   const chunkBytes = chunkBytesOf(config, transport.payloadBytesMax);
-  const encoders = new SessionEncoders(config, guest.memory.pageCount, chunkBytes);
+  const encoders = new SessionEncoders(config, guest.memory, chunkBytes);
   undo.defer(() => encoders.close());
   // A guest that was adopted may speak as soon as its cable is open: there is no agent yet then, and
   // nothing that it could do but hold what is said.

@@ -3,15 +3,19 @@
 // general codec is full; the caller sees to that and calls again.
 import { copyUnits } from './bytes';
 import { compress, DELTA, groupBytes, literalBytes } from './classify';
+import { enterHeld, forgetRead } from './held';
 import { blockShift, blocksPerPage, wholePage } from './identify';
-import { pageCount, rowOf, updateKnown } from './index';
+import { beginSegmentOfIndex, pageCount, rowOf, updateKnown } from './index';
 import { admit, keptCopy, keptCount, keptSlot, markChanged, noteWritten } from './kept';
 import {
-  clearSources, clearTable, indexKept, nameSlot, shareBlocks, sharedBefore, sharedBlocks,
-  sourceCount, writeVarint, zeroBlocks,
+  clearTable, indexKept, nameSlot, shareBlocks, sharedBefore, sharedBlocks, sharedHeld, writeVarint,
+  zeroBlocks,
 } from './share';
 import { isAdmitted, noteKept } from './sampling';
-import { count, STAT_BEFORE, STAT_BLOCKS, STAT_PAGES, STAT_SHARED, STAT_ZERO } from './stats';
+import { areSourcesFull, clearSources, sourceCount } from './sources';
+import {
+  count, STAT_BEFORE, STAT_BLOCKS, STAT_HELD, STAT_PAGES, STAT_SHARED, STAT_ZERO,
+} from './stats';
 
 const DONE: i32 = 0;
 const CHUNK_FULL: i32 = 1;
@@ -62,7 +66,11 @@ export function beginSegment(slots: u32): void {
   slotCount = slots;
   cursor = 0;
   touchedCount = 0;
-  if (sharing) clearTable(slots);
+  if (slots != 0) beginSegmentOfIndex();
+  if (sharing) {
+    clearTable(slots);
+    forgetRead();
+  }
   beginChunk();
 }
 
@@ -80,6 +88,7 @@ export function encodePages(budget: u32): i32 {
     const open = groupBytes;
     const used = headBytes() + bodyBytes() + (sourceCount << 2) + (open != 0 ? open + 8 : 0);
     if (chunkPages == chunkPagesMax || used + RECORD_BYTES_MAX > budget) return CHUNK_FULL;
+    if (areSourcesFull()) return CHUNK_FULL;
     if (open + 4096 > groupBytesMax) return GROUP_FULL;
     const page = load<u32>(capturePages + ((cursor as usize) << 2));
     if (page >= pageCount) return BAD_PAGE;
@@ -127,10 +136,13 @@ function encodePage(slot: u32, page: u32): void {
     count(STAT_ZERO, popcnt<u64>(zero) as u32);
     count(STAT_SHARED, popcnt<u64>(shared) as u32);
     count(STAT_BEFORE, sharedBefore);
+    if (sharedHeld != 0) count(STAT_HELD, sharedHeld);
   }
   count(STAT_PAGES, 1);
   count(STAT_BLOCKS, popcnt<u64>(changed) as u32);
   const literal = changed & ~(zero | shared);
+  // What is equal to a block that the backup holds can be found there.
+  if (sharing) enterHeld(page, literal);
   let method: u32 = 0;
   const kept = keptSlot(page);
   if (literal != 0) {

@@ -30,6 +30,23 @@ export function identifyPage(page: usize, row: usize): u64 {
   return identify256(page, row);
 }
 
+/** Compares two blocks, bit by bit. */
+// @ts-ignore: decorator
+@inline
+export function isEqual(a: usize, b: usize): bool {
+  const end = a + ((1 as usize) << blockShift);
+  while (a < end) {
+    const x = v128.xor(v128.load(a), v128.load(b));
+    const y = v128.xor(v128.load(a, 16), v128.load(b, 16));
+    const z = v128.xor(v128.load(a, 32), v128.load(b, 32));
+    const w = v128.xor(v128.load(a, 48), v128.load(b, 48));
+    if (v128.any_true(v128.or(v128.or(x, y), v128.or(z, w)))) return false;
+    a += 64;
+    b += 64;
+  }
+  return true;
+}
+
 /** The page digest: XXH3 of the row's bytes. */
 export function digestRow(row: usize): u64 {
   if (blockShift == 6) return xxh3OfLong(row, 512);

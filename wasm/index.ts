@@ -1,9 +1,9 @@
-// The hash index of a whole guest: per page a row of block hashes, a digest, and a flag.
+// The hash index of a whole guest: per page a row of block hashes, a digest, and a state.
 // Invariant: `rootDigest` is the sum of mix(digest of p, p) over all pages p.
 import { PAGE_BYTES, blocksPerPage, digestRow, identifyPage, mix, wholePage } from './identify';
 
-/** Flag of a page: the backup may not hold what the index says. */
-const UNKNOWN: u8 = 1;
+/** State of a page: the backup may not hold what the index says. */
+const UNKNOWN: u8 = 128;
 
 const ZEROS: usize = memory.data(4096, 16);
 const ZERO_ROW: usize = memory.data(512, 16);
@@ -15,7 +15,13 @@ export let zeroDigest: u64 = 0;
 export let rootDigest: u64 = 0;
 let rows: usize = 0;
 let digests: usize = 0;
-let flags: usize = 0;
+/** Segments that can be told apart; what one epoch has beyond them counts as one segment. */
+const SEGMENT_MAX: u8 = 127;
+/** Per page a byte: `UNKNOWN`, or the segment in which it was sent last; 0 is long ago. */
+let states: usize = 0;
+let segment: u8 = 0;
+/** The first segment of this epoch. */
+let epochSegment: u8 = 0;
 
 /** Computes what depends on the secret and the block size. */
 export function initZeroPage(): void {
@@ -26,12 +32,30 @@ export function initZeroPage(): void {
 }
 
 /** Starts an index that has no page yet. */
-export function initIndex(count: u32, rowsAt: usize, digestsAt: usize, flagsAt: usize): void {
+export function initIndex(count: u32, rowsAt: usize, digestsAt: usize, statesAt: usize): void {
   pageCount = count;
   rows = rowsAt;
   digests = digestsAt;
-  flags = flagsAt;
+  states = statesAt;
+  segment = 0;
+  epochSegment = 0;
   rootDigest = 0;
+}
+
+export function beginEpochOfIndex(): void {
+  if (segment > (SEGMENT_MAX >> 1)) {
+    // All pages were sent before this epoch: that is all that counts.
+    const unknown = i8x16.splat(UNKNOWN as i8);
+    for (let at = states; at < states + pageCount; at += 16) {
+      v128.store(at, v128.and(v128.load(at), unknown));
+    }
+    segment = 0;
+  }
+  epochSegment = segment + 1;
+}
+
+export function beginSegmentOfIndex(): void {
+  if (segment < SEGMENT_MAX) segment += 1;
 }
 
 /** Once for each page that the index is to have: it is zero and unknown. */
@@ -39,7 +63,7 @@ export function clearPages(first: u32, end: u32): void {
   for (let page = first; page < end; page++) {
     memory.copy(rowOf(page), ZERO_ROW, rowBytes);
     store<u64>(digests + ((page as usize) << 3), zeroDigest);
-    store<u8>(flags + page, UNKNOWN);
+    setUnknown(page, true);
     rootDigest += mix(zeroDigest, page);
   }
 }
@@ -84,22 +108,34 @@ export function adoptDigest(page: u32, digest: u64): void {
   setUnknown(page, !isZero);
 }
 
-export function isUnknown(page: u32): bool {
-  return load<u8>(flags + page) != 0;
-}
-
 export function setUnknown(page: u32, unknown: bool): void {
-  store<u8>(flags + page, unknown ? UNKNOWN : 0);
+  store<u8>(states + page, unknown ? UNKNOWN : 0);
 }
 
-/** Like `updatePage`, where an unknown page counts as wholly changed; it is known afterwards. */
+/**
+ * True where the backup is known to hold the page as the index has it. Not for pages of this segment:
+ * they have not arrived when a chunk is decoded that refers to them.
+ */
+// @ts-ignore: decorator
+@inline
+export function isHeld(page: u32): bool {
+  const state = load<u8>(states + page);
+  return state != UNKNOWN && state != segment;
+}
+
+/** True where the backup has staged the page in this epoch, if it holds it. */
+export function isStaged(page: u32): bool {
+  return load<u8>(states + page) >= epochSegment;
+}
+
+/** Like `updatePage`, where an unknown page counts as wholly changed. What changed is sent. */
 // @ts-ignore: decorator
 @inline
 export function updateKnown(page: u32, image: usize): u64 {
   const changed = updatePage(page, image);
-  if (load<u8>(flags + page) == 0) return changed;
-  store<u8>(flags + page, 0);
-  return wholePage;
+  const whole = load<u8>(states + page) == UNKNOWN ? wholePage : changed;
+  if (whole != 0) store<u8>(states + page, segment);
+  return whole;
 }
 
 // @ts-ignore: decorator

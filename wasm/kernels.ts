@@ -3,13 +3,15 @@
 import { initClassify } from './classify';
 import { digestImages, initDecode } from './decode';
 import { beginSegment, initEncode } from './encode';
+import { enterHeld, initHeld } from './held';
 import { blockShift, blocksPerPage, digestRow, identifyPage, mix, setBlocks } from './identify';
 import {
-  adoptDigest, clearPages, initIndex, initZeroPage, pageCount, rootDigest, rowOf, setUnknown, updatePage,
+  adoptDigest, beginEpochOfIndex, clearPages, initIndex, initZeroPage, pageCount, rootDigest, rowOf, setUnknown, updatePage,
   updateZero, zeroDigest,
 } from './index';
 import { dropKept, initKept, keptCount, setEpoch } from './kept';
 import { initShare } from './share';
+import { initSources } from './sources';
 import { SECRET } from './xxh3';
 import { xxh3Of128, xxh3Of64, xxh3OfLong } from './xxh3';
 import { xxh64Of } from './xxh64';
@@ -21,13 +23,18 @@ export { decodeBodies, decodeFault, decodeHeads } from './decode';
 export {
   beginChunk, bodyBytes, encodePages, headBytes, pagesInChunk, pagesTouched, segmentCursor,
 } from './encode';
-export { sourceCount } from './share';
+/**
+ * Exported so that the compiler does not put them, rarely run as they are, into the middle of the
+ * function that encodes a page: all of that got slower by several per cent.
+ */
+export { enterPlaces, seek, touchPlaces } from './held';
+export { sourceCount } from './sources';
 export { statsAt } from './stats';
 export { wkdmDecode, wkdmEncode } from './wkdm';
 export { zeroRunBytes, zeroRunDecode, zeroRunEncode, zeroRunLeast } from './zero-run';
 export {
   beginSegment, clearPages, digestImages, initClassify, initDecode, initEncode, initIndex,
-  initKept, initShare, setEpoch,
+  initHeld, initKept, initShare, initSources,
 };
 
 /** Where memory is free for the caller's use. */
@@ -47,6 +54,12 @@ export function init(shift: u32, xxh64: bool): void {
   initZeroPage();
 }
 
+/** Epochs are counted from 1. */
+export function beginEpoch(serial: u32): void {
+  setEpoch(serial);
+  beginEpochOfIndex();
+}
+
 export function ramDigest(): u64 {
   return rootDigest;
 }
@@ -61,6 +74,7 @@ export function adoptRange(first: u32, count: u32, images: usize): void {
     const changed = updatePage(first + i, images + ((i as usize) << 12));
     if (changed != 0 && keptCount != 0) dropKept(first + i);
     setUnknown(first + i, false);
+    enterHeld(first + i, changed);
   }
 }
 

@@ -1,7 +1,7 @@
 // Looking for equal blocks costs more than hashing them, and some guests have next to none. Each of
-// the two tables (the segment's, the kept pages') counts what it finds; where that is too little, it
+// two tables (the segment's, the kept pages') counts what it finds; where that is too little, it
 // goes on with one block in eight, chosen by hash, so that equal blocks are chosen alike, until
-// enough is found again.
+// enough is found again. The third (of what the backup holds) is asked page by page.
 
 /** Blocks after which the counts are judged and halved. */
 const WINDOW: u32 = 8192;
@@ -65,6 +65,24 @@ export function isAdmitted(): bool {
   if (!isRarelyKept) return true;
   turn += 1;
   return (turn & 7) == 0;
+}
+
+/** Pages that are sought among all that the backup holds after one that was found there. */
+const HELD_PATIENCE: u32 = 64;
+let patience: u32 = HELD_PATIENCE;
+let heldTurn: u32 = 0;
+
+/** Whether the next page is sought: where none was found for long, one in four. Copies come in runs. */
+export function isHeldSought(): bool {
+  if (patience != 0) return true;
+  heldTurn += 1;
+  return (heldTurn & 3) == 0;
+}
+
+/** A page was sought. */
+export function noteHeld(found: bool): void {
+  if (found) patience = HELD_PATIENCE;
+  else if (patience != 0) patience -= 1;
 }
 
 function nextFilter(filter: u64, asked: u32, found: u32): u64 {

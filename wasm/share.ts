@@ -1,14 +1,15 @@
 // Share: find blocks that are zero, or equal to a block of the same segment, or to a block that the
-// backup held before this epoch. Candidates come from hash tables, and every one is confirmed bit
-// by bit. A reference is (page, first block, run): see shared/codec/chunk.ts.
-import { blockShift, blocksPerPage } from './identify';
+// backup held before this epoch, of a kept page or of any other (held.ts). Candidates come from hash
+// tables, and every one is confirmed bit by bit. A reference is (page, first block, run): see
+// shared/codec/chunk.ts.
+import { findHeld, heldName, touchHeld } from './held';
+import { blockShift, blocksPerPage, isEqual } from './identify';
 import { rowOf, zeroHash } from './index';
 import { isFromBefore, keptCopy, keptCount, keptPage } from './kept';
 import { keptFilter, noteShared, segmentFilter } from './sampling';
+import { nameOf, nameRecord, NO_NAME, STAGED } from './sources';
 
 const PROBES: usize = 8;
-/** In a source's page number: as staged in this epoch, not as before it. */
-const STAGED: u32 = 0x80000000;
 
 let capture: usize = 0;
 let capturePages: usize = 0;
@@ -25,23 +26,20 @@ let keptMask: usize = 0;
 let keptValueMask: u32 = 0;
 /** Takes the sum of what was only read to have it in the cache. */
 let prefetched: u32 = 0;
-/** Per capture slot and per kept slot: u32 serial of a chunk, u32 how that chunk names the page. */
+/** Per capture slot and per kept slot, what sources.ts needs. */
 let slotNames: usize = 0;
 let keptNames: usize = 0;
-
-let chunkSerial: u32 = 0;
-let sources: usize = 0;
-let sourcesMax: u32 = 0;
-export let sourceCount: u32 = 0;
 
 /** Results of `shareBlocks`. */
 export let zeroBlocks: u64 = 0;
 export let sharedBlocks: u64 = 0;
+/** Of those: of kept pages, and of others that the backup holds. */
 export let sharedBefore: u32 = 0;
+export let sharedHeld: u32 = 0;
 
 export function initShare(
   captureAt: usize, capturePagesAt: usize, slots: u32, slotNamesAt: usize, tableAt: usize,
-  keptTableAt: usize, keptEntries: usize, keptNamesAt: usize, sourcesAt: usize, sourceLimit: u32,
+  keptTableAt: usize, keptEntries: usize, keptNamesAt: usize,
 ): void {
   capture = captureAt;
   capturePages = capturePagesAt;
@@ -52,9 +50,6 @@ export function initShare(
   keptValueMask = maskFor(keptCount);
   keptMask = keptEntries - 1;
   keptNames = keptNamesAt;
-  sources = sourcesAt;
-  sourcesMax = sourceLimit;
-  chunkSerial = 0;
 }
 
 /** As many low bits as 1 + (slot * 64 + block) takes. */
@@ -70,29 +65,9 @@ export function clearTable(slots: u32): void {
   memory.fill(table, 0, entries << 2);
 }
 
-export function clearSources(): void {
-  chunkSerial += 1;
-  sourceCount = 0;
-}
-
 /** The current chunk has the slot's page as its record number `record`. */
 export function nameSlot(slot: u32, record: u32): void {
-  const at = slotNames + ((slot as usize) << 3);
-  store<u32>(at, chunkSerial);
-  store<u32>(at, record << 1, 4);
-}
-
-/** How the chunk names a page outside it, or `NO_NAME` where its list is full. */
-const NO_NAME: u32 = 0xffffffff;
-function nameOf(at: usize, page: u32): u32 {
-  if (load<u32>(at) == chunkSerial) return load<u32>(at, 4);
-  if (sourceCount == sourcesMax) return NO_NAME;
-  store<u32>(sources + ((sourceCount as usize) << 2), page);
-  const name = (sourceCount << 1) | 1;
-  sourceCount += 1;
-  store<u32>(at, chunkSerial);
-  store<u32>(at, name, 4);
-  return name;
+  nameRecord(slotNames + ((slot as usize) << 3), record);
 }
 
 function nameOfSlot(slot: u32): u32 {
@@ -102,23 +77,6 @@ function nameOfSlot(slot: u32): u32 {
 
 function nameOfKept(slot: u32): u32 {
   return nameOf(keptNames + ((slot as usize) << 3), keptPage(slot));
-}
-
-/** Bit by bit. */
-// @ts-ignore: decorator
-@inline
-export function isEqual(a: usize, b: usize): bool {
-  const end = a + ((1 as usize) << blockShift);
-  while (a < end) {
-    const x = v128.xor(v128.load(a), v128.load(b));
-    const y = v128.xor(v128.load(a, 16), v128.load(b, 16));
-    const z = v128.xor(v128.load(a, 32), v128.load(b, 32));
-    const w = v128.xor(v128.load(a, 48), v128.load(b, 48));
-    if (v128.any_true(v128.or(v128.or(x, y), v128.or(z, w)))) return false;
-    a += 64;
-    b += 64;
-  }
-  return true;
 }
 
 // @ts-ignore: decorator
@@ -156,12 +114,20 @@ export function shareBlocks(slot: u32, page: u32, changed: u64, target: usize): 
   out = target;
   const filter = segmentFilter & keptFilter;
   const asked = filter == 0 ? changed : changed & passing(row, filter);
-  prefetch(row, asked);
-  let left = asked;
+  prefetch(row, asked, changed);
+  const held = findHeld(row, image, changed);
+  sharedHeld = popcnt<u64>(held) as u32;
+  let left = asked | held;
   while (left != 0) {
     const block = ctz<u64>(left) as u32;
     const bit = (1 as u64) << (block as u64);
     left &= left - 1;
+    if ((held & bit) != 0) {
+      sharedBlocks |= bit;
+      refer(heldName(block), block);
+      nextImage = 0;
+      continue;
+    }
     const at = image + ((block as usize) << blockShift);
     const hash = load<u64>(row + ((block as usize) << 3));
     if (hash == zeroHash && isZero(at)) {
@@ -177,8 +143,9 @@ export function shareBlocks(slot: u32, page: u32, changed: u64, target: usize): 
     }
   }
   flushRun();
-  const shared = popcnt<u64>(sharedBlocks) as u32;
-  noteShared(popcnt<u64>(changed & ~zeroBlocks) as u32, shared - sharedBefore, sharedBefore);
+  const shared = (popcnt<u64>(sharedBlocks) as u32) - sharedHeld;
+  const sought = popcnt<u64>(changed & ~(zeroBlocks | held)) as u32;
+  noteShared(sought, shared - sharedBefore, sharedBefore);
   return out;
 }
 
@@ -210,8 +177,8 @@ function followsRun(at: usize): bool {
  * Reads the table entries of all blocks at once: the waits for memory overlap, where the look-ups
  * one after the other would each wait.
  */
-function prefetch(row: usize, blocks: u64): void {
-  let sum: u32 = 0;
+function prefetch(row: usize, blocks: u64, changed: u64): void {
+  let sum = touchHeld(row, changed);
   for (; blocks != 0; blocks &= blocks - 1) {
     const hash = load<u64>(row + ((ctz<u64>(blocks) as usize) << 3));
     if ((hash & segmentFilter) == 0) sum += load<u32>(table + (((hash as usize) & tableMask) << 2));

@@ -8,6 +8,7 @@ export const STAT_BLOCKS: usize = 1;
 export const STAT_ZERO: usize = 2;
 export const STAT_SHARED: usize = 3;
 export const STAT_BEFORE: usize = 4;
+export const STAT_HELD: usize = 5;
 const METHOD_PAGES: usize = 8;
 const METHOD_IN: usize = 16;
 const METHOD_OUT: usize = 24;

@@ -4,9 +4,12 @@ export interface EncodeStats {
   readonly changedPages: number;
   readonly changedBlocks: number;
   readonly zeroBlocks: number;
-  /** Blocks sent as references, those to content from before the epoch included. */
+  /** Blocks sent as references, the next two kinds included. */
   readonly sharedBlocks: number;
+  /** References to kept pages, as the backup held them before the epoch. */
   readonly sharedBeforeBlocks: number;
+  /** References to any other page that the backup holds. */
+  readonly sharedHeldBlocks: number;
   readonly zeroRun: MethodStats;
   readonly delta: MethodStats;
   readonly wkdm: MethodStats;
@@ -46,6 +49,7 @@ export function readStats(
     zeroBlocks: counters[2]!,
     sharedBlocks: counters[3]!,
     sharedBeforeBlocks: counters[4]!,
+    sharedHeldBlocks: counters[5]!,
     zeroRun: method(1),
     delta: method(2),
     wkdm: method(3),
@@ -69,6 +73,7 @@ function addStats(a: EncodeStats, b: EncodeStats): EncodeStats {
     zeroBlocks: a.zeroBlocks + b.zeroBlocks,
     sharedBlocks: a.sharedBlocks + b.sharedBlocks,
     sharedBeforeBlocks: a.sharedBeforeBlocks + b.sharedBeforeBlocks,
+    sharedHeldBlocks: a.sharedHeldBlocks + b.sharedHeldBlocks,
     zeroRun: addMethods(a.zeroRun, b.zeroRun),
     delta: addMethods(a.delta, b.delta),
     wkdm: addMethods(a.wkdm, b.wkdm),

@@ -11,7 +11,14 @@ export interface EncoderSizes {
   readonly chunkBytes: number;
   readonly groupBytes: number;
   readonly sharing: boolean;
+  /** Pages of RAM that the encoder's shard has, at most. */
+  readonly shardPages: number;
 }
+
+/** As many as `wasm/held.ts` has. */
+export const heldSlots = 16;
+/** Blocks that lead to a page. */
+const heldEntriesPerPage = 2;
 
 /** Page numbers that are handed over at once. */
 export const scratchPages = 4096;
@@ -21,19 +28,21 @@ export type EncoderRegions = ReturnType<typeof planEncoder>;
 
 /**
  * Lays out the memory of an encoder. By far the largest is the hash index: 8 bytes a block, which
- * is an eighth of guest RAM at 64-byte blocks; then 14 bytes a page, and the two buffers.
+ * is an eighth of guest RAM at 64-byte blocks; then 14 bytes a page, with sharing 8 to 16
+ * for each page of the shard to find it by, and the two buffers.
  */
 export function planEncoder(arena: Arena, settings: CodecSettings, sizes: EncoderSizes) {
   const blocksPerPage = pageBytes / settings.blockBytes;
   const { pageCount } = settings;
-  const { capturePages, keptPages, sharing } = sizes;
+  const { capturePages, keptPages, sharing, shardPages } = sizes;
   const keptEntries = sharing ? tableEntries(keptPages * blocksPerPage) : 1;
   const forKept = keptPages > 0 ? pageCount : 0;
+  const heldEntries = sharing ? powerAbove(shardPages * heldEntriesPerPage) : 0;
   return {
     // First of all; what follows is zeroed at the start.
     rows: arena.reserve(pageCount * blocksPerPage * 8),
     digests: arena.reserve(pageCount * 8),
-    flags: arena.reserve(pageCount),
+    states: arena.reserve(pageCount),
     slotOfPage: arena.reserve(forKept * 4),
     lastWritten: arena.reserve(forKept),
     kept: arena.reserve(keptPages * pageBytes),
@@ -41,6 +50,9 @@ export function planEncoder(arena: Arena, settings: CodecSettings, sizes: Encode
     keptNames: arena.reserve(keptPages * 8),
     keptTable: arena.reserve(keptEntries * 4),
     keptEntries,
+    heldTable: arena.reserve(heldEntries * 4),
+    heldEntries,
+    heldImages: arena.reserve(sharing ? heldSlots * pageBytes : 0),
     capture: arena.reserve(capturePages * pageBytes),
     capturePages: arena.reserve(capturePages * 4),
     slotNames: arena.reserve(capturePages * 8),
@@ -56,7 +68,11 @@ export function planEncoder(arena: Arena, settings: CodecSettings, sizes: Encode
   };
 }
 
-/** A power of two, at least twice as many as there are blocks. */
+/** At least twice as many as there are blocks. */
 function tableEntries(blocks: number): number {
-  return Math.max(1024, 2 ** Math.ceil(Math.log2(Math.max(1, blocks) * 2)));
+  return powerAbove(blocks * 2);
+}
+
+function powerAbove(count: number): number {
+  return Math.max(1024, 2 ** Math.ceil(Math.log2(Math.max(1, count))));
 }

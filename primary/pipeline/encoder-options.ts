@@ -7,6 +7,11 @@ export interface EncoderOptions extends CodecSettings {
   readonly wholePages?: boolean;
   /** Zero blocks and references to equal blocks. */
   readonly sharing: boolean;
+  /**
+   * For encoders in threads: the file that the guest has as RAM. Without it nothing is shared with
+   * pages that are neither captured nor kept.
+   */
+  readonly ramFile?: string | undefined;
   readonly compression: boolean;
   /** Differences from kept pages; needs `compression` and `keptBytes`. */
   readonly delta: boolean;

@@ -3,14 +3,16 @@
  * ends the thread, which ends the session.
  */
 import { parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads';
+import { pageBytes } from '../../shared/ids.ts';
+import { RamFile } from '../../shared/memory/ram-file.ts';
 import { PageSet } from '../../shared/page-set.ts';
 import type { EncoderAnswer, EncoderTask, FromEncoder, ToEncoder } from './encoder-message.ts';
 import { EpochEncoder } from './epoch-encoder.ts';
-import { warmUp } from './warm-up.ts';
+import { warmUp, warmUpRam } from './warm-up.ts';
 
 const task = workerData as EncoderTask;
 const port = parentPort!;
-const { chunkBytes, pageCount } = task.options;
+const { chunkBytes, pageCount, ramFile } = task.options;
 const outputs = Array.from({ length: task.outputCount }, (_, i) =>
   Buffer.from(task.outputs, i * chunkBytes, chunkBytes),
 );
@@ -19,9 +21,10 @@ const free = outputs.map((_, i) => i);
 if (task.warmUp !== undefined) {
   const { options, space } = task.warmUp;
   const place = { index: 0, count: 1 };
-  warmUp(EpochEncoder.start(options, space, place, Buffer.alloc(chunkBytes)));
+  warmUp(EpochEncoder.start(options, space, place, Buffer.alloc(chunkBytes), warmUpRam));
 }
-const encoder = EpochEncoder.start(task.options, task.space, task.shard, outputs[0]!);
+const { options, space, shard } = task;
+const encoder = EpochEncoder.start(options, space, shard, outputs[0]!, openRam());
 /** A segment that is not encoded to its end yet. */
 let chunks: Generator<Uint8Array, void, void> | undefined;
 
@@ -92,6 +95,18 @@ function takeWaiting(): void {
     const waiting = receiveMessageOnPort(port) as { message: ToEncoder } | undefined;
     if (waiting === undefined) return;
     take(waiting.message);
+  }
+}
+
+/** A file of this thread's own: it is closed when the thread ends. */
+function openRam(): RamFile | undefined {
+  if (ramFile === undefined) return undefined;
+  try {
+    return RamFile.open(ramFile, pageCount * pageBytes);
+  } catch {
+    // Somebody deleted its name. The guest still has it, and is protected as well: only what could
+    // be referred to is sent.
+    return undefined;
   }
 }
 

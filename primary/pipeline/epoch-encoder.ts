@@ -1,23 +1,13 @@
-import {
-  chunkBytesMax,
-  chunkBytesMin,
-  chunkPagesMax,
-  chunkSourcesMax,
-} from '../../shared/codec/chunk.ts';
-import {
-  type KernelBuild,
-  type KernelSpace,
-  type Kernels,
-  reserveKernels,
-  startKernels,
-} from '../../shared/codec/kernels.ts';
+import { chunkBytesMax, chunkBytesMin, chunkPagesMax } from '../../shared/codec/chunk.ts';
+import { type KernelBuild, type Kernels, reserveKernels } from '../../shared/codec/kernels.ts';
 import { asDigests } from '../../shared/codec/region-digest.ts';
 import { type Epoch, pageBytes } from '../../shared/ids.ts';
 import type { PageSet } from '../../shared/page-set.ts';
 import { ChunkWriter } from './chunk-writer.ts';
 import type { CodecChoice } from './codec-policy.ts';
-import { compressionCosts, generalSpeed, linkOf } from './compression-costs.ts';
+import { compressionCosts } from './compression-costs.ts';
 import { emptyTally, readStats, statsSlots } from './encode-stats.ts';
+import { type EncoderSpace, type LiveRam, startEncoderKernels } from './encoder-kernels.ts';
 import {
   type EncoderRegions,
   type EncoderSizes,
@@ -27,9 +17,10 @@ import {
 import type { EncoderOptions } from './encoder-options.ts';
 import type { EpochSummary } from './page-encoder.ts';
 import { ShardMap } from './shard-map.ts';
-import { warmUp, warmUpOptions } from './warm-up.ts';
+import { warmUp, warmUpOptions, warmUpRam } from './warm-up.ts';
 
 export type { EncodeStats, MethodStats } from './encode-stats.ts';
+export type { EncoderSpace, LiveRam } from './encoder-kernels.ts';
 export type { EncoderOptions } from './encoder-options.ts';
 
 /** Which pages an encoder is for: those of one shard. */
@@ -39,11 +30,6 @@ export interface ShardPlace {
 }
 
 const onlyShard: ShardPlace = { index: 0, count: 1 };
-
-/** Memory for an encoder, planned: any thread can see it if it is a `shared` build. */
-export interface EncoderSpace extends KernelSpace<EncoderRegions> {
-  readonly sizes: EncoderSizes;
-}
 
 /** Answers of the kernel `encodePages`. */
 const segmentDone = 0;
@@ -101,26 +87,32 @@ export class EpochEncoder {
     this.captureBuffer = kernels.bytes(regions.capture, sizes.capturePages * pageBytes);
     this.capturePages = kernels.words(regions.capturePages, sizes.capturePages);
     this.#counters = new Float64Array(kernels.memory.buffer, kernels.run.statsAt(), statsSlots);
-    initKernels(kernels, regions, sizes, options);
     this.#eachRun(0, options.pageCount, (first, end) => kernels.run.clearPages(first, end));
   }
 
-  /** Every page is unknown at first. Throws UnderstudyError `E_GUEST_TOO_LARGE`. */
-  static async create(options: EncoderOptions): Promise<EpochEncoder> {
-    EpochEncoder.#warm ??= EpochEncoder.#createCold(warmUpOptions(options)).then(warmUp);
+  /**
+   * Every page is unknown at first. Without `ram` nothing is shared with pages that are neither
+   * captured nor kept. Throws UnderstudyError `E_GUEST_TOO_LARGE`.
+   */
+  static async create(options: EncoderOptions, ram?: LiveRam): Promise<EpochEncoder> {
+    EpochEncoder.#warm ??= EpochEncoder.#createCold(warmUpOptions(options), warmUpRam).then(warmUp);
     await EpochEncoder.#warm;
-    return await EpochEncoder.#createCold(options);
+    return await EpochEncoder.#createCold(options, ram);
   }
 
   static #warm: Promise<void> | undefined;
 
-  static async #createCold(options: EncoderOptions): Promise<EpochEncoder> {
+  static async #createCold(options: EncoderOptions, ram?: LiveRam): Promise<EpochEncoder> {
     const space = await EpochEncoder.reserve(options, 'own');
-    return EpochEncoder.start(options, space, onlyShard, Buffer.alloc(options.chunkBytes));
+    return EpochEncoder.start(options, space, onlyShard, Buffer.alloc(options.chunkBytes), ram);
   }
 
-  /** Plans an encoder and reserves its memory. Throws `E_GUEST_TOO_LARGE`. */
-  static async reserve(options: EncoderOptions, build: KernelBuild): Promise<EncoderSpace> {
+  /** Plans the encoder of one of `shards` and reserves its memory. Throws `E_GUEST_TOO_LARGE`. */
+  static async reserve(
+    options: EncoderOptions,
+    build: KernelBuild,
+    shards = 1,
+  ): Promise<EncoderSpace> {
     if (options.chunkBytes < chunkBytesMin || options.chunkBytes > chunkBytesMax) {
       throw new RangeError(`chunkBytes must be ${chunkBytesMin} to ${chunkBytesMax}`);
     }
@@ -130,6 +122,7 @@ export class EpochEncoder {
       chunkBytes: options.chunkBytes,
       groupBytes: groupBytesFor(options.chunkBytes),
       sharing: options.sharing,
+      shardPages: Math.ceil(options.pageCount / shards),
     };
     const space = await reserveKernels(build, (arena) => planEncoder(arena, options, sizes));
     return { ...space, sizes };
@@ -137,16 +130,22 @@ export class EpochEncoder {
 
   /**
    * On memory that was reserved with the same options, and that nothing uses any more if it was in
-   * use before. Chunks are made in `output`.
+   * use before. Chunks are made in `output`. `ram`: as for `create`.
    */
   static start(
     options: EncoderOptions,
     space: EncoderSpace,
     shard: ShardPlace,
     output: Buffer,
+    ram?: LiveRam,
   ): EpochEncoder {
-    clear(space);
-    return new EpochEncoder(options, space, startKernels(space, options), shard, output);
+    return new EpochEncoder(
+      options,
+      space,
+      startEncoderKernels(options, space, ram),
+      shard,
+      output,
+    );
   }
 
   /** Where chunks are made from the next one on: `chunkBytes` long. */
@@ -234,7 +233,7 @@ export class EpochEncoder {
     this.#isOpen = true;
     this.#isPartial = false;
     this.#serial += 1;
-    this.#kernels.run.setEpoch(this.#serial);
+    this.#kernels.run.beginEpoch(this.#serial);
     this.#kernels.run.beginSegment(0);
     if (choice !== undefined) this.#choose(choice);
     this.#counters.fill(0);
@@ -338,58 +337,4 @@ export class EpochEncoder {
 /** Groups for the general codec: 256 KiB, or what a small chunk can hold beside a page. */
 function groupBytesFor(chunkBytes: number): number {
   return Math.min(256 << 10, Math.floor(chunkBytes / 2 / pageBytes) * pageBytes);
-}
-
-function initKernels(
-  kernels: Kernels,
-  at: EncoderRegions,
-  sizes: EncoderSizes,
-  options: EncoderOptions,
-): void {
-  const { run } = kernels;
-  run.initIndex(options.pageCount, at.rows, at.digests, at.flags);
-  run.initKept(sizes.keptPages, at.kept, at.keptSlots, at.slotOfPage, at.lastWritten);
-  run.initShare(
-    at.capture,
-    at.capturePages,
-    sizes.capturePages,
-    at.slotNames,
-    at.table,
-    at.keptTable,
-    at.keptEntries,
-    at.keptNames,
-    at.sources,
-    chunkSourcesMax,
-  );
-  const { generalCodec, linkBytesPerSecond = linkOf[generalCodec] } = options;
-  const costs = compressionCosts(generalSpeed[generalCodec], linkBytesPerSecond);
-  run.initClassify(
-    at.group,
-    Number(options.compression),
-    Number(options.delta),
-    Number(options.generalCodec !== 'none'),
-    costs.wkdm,
-    costs.general,
-  );
-  run.initEncode(
-    at.capture,
-    at.capturePages,
-    at.heads,
-    at.bodies,
-    at.touched,
-    chunkPagesMax,
-    sizes.groupBytes,
-    Number(options.sharing),
-  );
-}
-
-/**
- * Zeroes all but the rows, which are written when their pages enter the index, and never if they
- * are of other shards. On new memory this is the first write to each page: it costs a microsecond
- * or two, and not in an epoch.
- */
-function clear({ memory, regions }: EncoderSpace): void {
-  const all = new Uint8Array(memory.buffer);
-  all.fill(0, 0, regions.rows);
-  all.fill(0, regions.digests);
 }

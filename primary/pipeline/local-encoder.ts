@@ -1,7 +1,7 @@
 import type { Epoch } from '../../shared/ids.ts';
 import type { PageSet } from '../../shared/page-set.ts';
 import type { CodecChoice } from './codec-policy.ts';
-import { type EncoderOptions, EpochEncoder } from './epoch-encoder.ts';
+import { type EncoderOptions, EpochEncoder, type LiveRam } from './epoch-encoder.ts';
 import type { EpochSummary, PageEncoder } from './page-encoder.ts';
 
 /** An encoder in this thread, of one shard: for virtual time, tests and benchmarks. */
@@ -16,8 +16,8 @@ export class LocalEncoder implements PageEncoder {
   }
 
   /** Throws `E_GUEST_TOO_LARGE`. */
-  static async create(options: EncoderOptions): Promise<LocalEncoder> {
-    return new LocalEncoder(await EpochEncoder.create(options));
+  static async create(options: EncoderOptions, ram?: LiveRam): Promise<LocalEncoder> {
+    return new LocalEncoder(await EpochEncoder.create(options, ram));
   }
 
   shardOf(): number {

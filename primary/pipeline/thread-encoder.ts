@@ -64,7 +64,7 @@ export class ThreadEncoder implements PageEncoder {
     const spaces: ThreadSpace[] = [];
     for (let i = 0; i < threads; i++) {
       const outputs = new SharedArrayBuffer(outputCount * options.chunkBytes);
-      spaces.push({ ...(await EpochEncoder.reserve(part, 'shared')), outputs });
+      spaces.push({ ...(await EpochEncoder.reserve(part, 'shared', threads)), outputs });
     }
     return spaces;
   }

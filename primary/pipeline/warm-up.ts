@@ -1,5 +1,5 @@
 import { epoch, pageBytes } from '../../shared/ids.ts';
-import type { EncoderOptions, EpochEncoder } from './epoch-encoder.ts';
+import type { EncoderOptions, EpochEncoder, LiveRam } from './epoch-encoder.ts';
 
 const pageCount = 128;
 const epochs = 40;
@@ -13,6 +13,9 @@ export function warmUpOptions(options: EncoderOptions): EncoderOptions {
     keptBytes: (pageCount / 4) * pageBytes,
   };
 }
+
+/** Its RAM, which holds nothing of what is encoded: candidates are read and not confirmed. */
+export const warmUpRam: LiveRam = { readRange: () => {} };
 
 /**
  * Runs the kernels until the compiler has finished with them: the first calls are ten times

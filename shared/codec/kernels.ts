@@ -31,7 +31,7 @@ export interface KernelExports {
   secretAt(): number;
   statsAt(): number;
   init(blockShift: number, xxh64: number): void;
-  initIndex(pages: number, rows: number, digests: number, flags: number): void;
+  initIndex(pages: number, rows: number, digests: number, states: number): void;
   clearPages(first: number, end: number): void;
   initKept(n: number, copies: number, slots: number, slotOfPage: number, written: number): void;
   initShare(
@@ -43,9 +43,9 @@ export interface KernelExports {
     keptTable: number,
     keptEntries: number,
     keptNames: number,
-    sources: number,
-    sourcesMax: number,
   ): void;
+  initSources(sources: number, sourcesMax: number): void;
+  initHeld(table: number, entries: number, images: number): void;
   initClassify(
     group: number,
     compression: number,
@@ -65,7 +65,7 @@ export interface KernelExports {
     sharing: number,
   ): void;
   setGeneral(on: number, wkdmCost: number, generalCost: number, ratio: number): void;
-  setEpoch(serial: number): void;
+  beginEpoch(serial: number): void;
   beginSegment(slots: number): void;
   beginChunk(): void;
   encodePages(budget: number): number;
@@ -152,7 +152,7 @@ export async function reserveKernels<Regions>(
   plan: (arena: Arena) => Regions,
 ): Promise<KernelSpace<Regions>> {
   const module = await kernelModule(build);
-  knownHeapBase ??= instantiate(module, newMemory(build, 4)).heapBase();
+  knownHeapBase ??= instantiate(module, newMemory(build, 4), () => 0).heapBase();
   const arena = new Arena(knownHeapBase);
   const regions = plan(arena);
   const pages = Math.ceil((arena.end + slackBytes) / wasmPageBytes);
@@ -160,13 +160,20 @@ export async function reserveKernels<Regions>(
   return { module, memory: newMemory(build, pages), regions };
 }
 
+/**
+ * Puts a page of the guest's RAM, as it is now, into a slot of the kernels' memory; 0 where it can't
+ * be read.
+ */
+export type ReadPage = (page: number, slot: number) => 0 | 1;
+
 /** An instance on memory that no kernels were started on before. */
 export function startKernels(
   { module, memory }: Pick<KernelSpace<unknown>, 'module' | 'memory'>,
   settings: HashSettings,
+  readPage: ReadPage = () => 0,
 ): Kernels {
   if (settings.secret.length !== secretBytes) throw new Error('the secret must be 192 bytes');
-  const run = instantiate(module, memory);
+  const run = instantiate(module, memory, readPage);
   new Uint8Array(memory.buffer).set(settings.secret, run.secretAt());
   run.init(Math.log2(settings.blockBytes), settings.hash === 'xxh64' ? 1 : 0);
   return {
@@ -204,9 +211,13 @@ function newMemory(build: KernelBuild, pages: number): WebAssembly.Memory {
   return new WebAssembly.Memory({ initial: pages, maximum: pages, shared: build === 'shared' });
 }
 
-function instantiate(module: WebAssembly.Module, memory: WebAssembly.Memory): KernelExports {
+function instantiate(
+  module: WebAssembly.Module,
+  memory: WebAssembly.Memory,
+  readPage: ReadPage,
+): KernelExports {
   // Not `WebAssembly.instantiate`: it waits for a turn of the event loop for the same work.
-  const instance = new WebAssembly.Instance(module, { env: { memory, abort } });
+  const instance = new WebAssembly.Instance(module, { env: { memory, abort, readPage } });
   return instance.exports as unknown as KernelExports;
 }
 

@@ -3,6 +3,7 @@ import {
   type EncoderOptions,
   type EncodeStats,
   EpochEncoder,
+  type LiveRam,
 } from '../../../primary/pipeline/epoch-encoder.ts';
 import { PageDigester } from '../../../shared/codec/page-digester.ts';
 import { epoch, pageBytes } from '../../../shared/ids.ts';
@@ -132,8 +133,9 @@ export const smallOptions: EncoderOptions = {
 
 export async function createPair(
   options: EncoderOptions,
+  ram?: LiveRam,
 ): Promise<{ encoder: EpochEncoder; replica: TestReplica; digester: PageDigester }> {
-  const encoder = await EpochEncoder.create(options);
+  const encoder = await EpochEncoder.create(options, ram);
   const digester = await PageDigester.create(options);
   const decoder = await EpochDecoder.create(options);
   return { encoder, digester, replica: new TestReplica(options.pageCount, decoder, digester) };

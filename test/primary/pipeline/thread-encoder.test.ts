@@ -1,3 +1,4 @@
+import { rmSync } from 'node:fs';
 import test, { type ExecutionContext } from 'ava';
 import { EpochDecoder } from '../../../backup/decode/epoch-decoder.ts';
 import { CaptureSlots } from '../../../primary/capture/capture-slots.ts';
@@ -7,6 +8,7 @@ import { PageDigester } from '../../../shared/codec/page-digester.ts';
 import { asDigests } from '../../../shared/codec/region-digest.ts';
 import { UnderstudyError } from '../../../shared/errors.ts';
 import { epoch, pageBytes } from '../../../shared/ids.ts';
+import { RamFile } from '../../../shared/memory/ram-file.ts';
 import { PageSet } from '../../../shared/page-set.ts';
 import { ArrayMemory, Random, secretFor, smallOptions, TestReplica } from './codec-fixture.ts';
 import { writeSome } from './some-writes.ts';
@@ -191,6 +193,34 @@ test('RAM that threads know by its digests alone goes on from there', async (t) 
   replica.commit();
   t.is(replica.ramDigest(), ramDigest);
   t.true(Buffer.from(replica.ram.bytes).equals(guest.bytes));
+});
+
+test('threads refer to cold pages of the RAM file, and do without a file that is gone', async (t) => {
+  const ramFile = `/dev/shm/understudy-threads-${process.pid}-${Date.now()}`;
+  const ram = RamFile.create(ramFile, pageCount * pageBytes);
+  t.teardown(() => ram.remove());
+  const run = async () => {
+    const { encoder, guest, replica, send } = await openPair(t, 2, { ramFile });
+    const sendAll = async (number: number, pages: readonly number[]) => {
+      ram.writePages(Uint32Array.from(allPages), pageCount, guest.bytes, 0);
+      encoder.begin(epoch(number));
+      await send(pages);
+      const { stats, ramDigest } = await encoder.finish();
+      replica.commit();
+      t.is(replica.ramDigest(), ramDigest);
+      t.true(Buffer.from(replica.ram.bytes).equals(guest.bytes));
+      return stats.sharedHeldBlocks;
+    };
+    new Random(5).fill(guest.bytes.subarray(0, 128 * pageBytes));
+    await sendAll(1, allPages);
+    // Pages 0 to 63 and 128 to 191 are of the same shard.
+    guest.bytes.copyWithin(128 * pageBytes, 0, 64 * pageBytes);
+    return await sendAll(2, allPages.slice(128));
+  };
+  t.true((await run()) > 0.8 * 64 * 64);
+  // Its name, that is: whoever has it open has it still.
+  rmSync(ramFile);
+  t.is(await run(), 0);
 });
 
 test('an epoch during which a thread dies is never finished', async (t) => {

@@ -3,8 +3,9 @@ import type { EpochEncoder } from '../primary/pipeline/epoch-encoder.ts';
 import { SyntheticGuest } from '../shared/guest/synthetic-guest.ts';
 import type { WorkloadSpec } from '../shared/guest/synthetic-state.ts';
 import type { WorkloadName } from '../shared/guest/workload/catalog.ts';
-import type { GuestName } from '../shared/ids.ts';
+import { type GuestName, pageBytes } from '../shared/ids.ts';
 import { PageSet } from '../shared/page-set.ts';
+import { Random } from '../shared/random.ts';
 
 /** Guest time of an epoch, ms. */
 const epochMs = 100;
@@ -14,6 +15,7 @@ const writesMax = 400_000;
 export class SyntheticEpochs {
   readonly guest: SyntheticGuest;
   readonly #dirty: PageSet;
+  readonly #random = new Random(2);
 
   constructor(memoryBytes: number, workloads?: readonly WorkloadSpec[]) {
     const name = 'bench' as GuestName;
@@ -40,6 +42,20 @@ export class SyntheticEpochs {
       this.guest.takeDirty(this.#dirty);
     }
     return this.#dirty.size;
+  }
+
+  /** An epoch in which the guest copies `count` pages from anywhere to anywhere, and changes a byte. */
+  copyPages(count: number): void {
+    const { memory } = this.guest;
+    const image = new Uint8Array(pageBytes);
+    this.#dirty.clear();
+    for (let i = 0; i < count; i++) {
+      const [from, to] = [this.#random.below(this.pageCount), this.#random.below(this.pageCount)];
+      memory.readRange(from, 1, image, 0);
+      image[this.#random.below(pageBytes)]! ^= 1;
+      memory.writeBytes(to).set(image, memory.offsetOf(to));
+    }
+    this.guest.takeDirty(this.#dirty);
   }
 
   /** Copies the dirty pages into the encoder's buffer; returns how many fitted. */

@@ -2,6 +2,13 @@ import { EpochEncoder } from '../../primary/pipeline/epoch-encoder.ts';
 import { type WorkloadName, workloadNames } from '../../shared/guest/workload/catalog.ts';
 import { epoch, pageBytes } from '../../shared/ids.ts';
 import { defaultEncoder } from '../encoder-options.ts';
+import {
+  type EpochSize,
+  encodeEpoch,
+  heldSearchRowIds,
+  measureHeldSearch,
+  warmUpEpochs,
+} from '../held-search.ts';
 import { isMeasured, type MeasuredRow, median, type Row } from '../row.ts';
 import type { Suite, SuiteOptions } from '../suite.ts';
 import { SyntheticEpochs } from '../synthetic-epochs.ts';
@@ -22,8 +29,10 @@ encoded before. "Bytes left" are the chunk payloads over whole pages. Where the 
 by \`perf\` (997 Hz, apart from this run): of log lines 78 % in LZ4 itself, 19 % in all kernels together
 (hash, sharing, WKdm tried), 3 % in copying, 1 % in JavaScript; of whole new pages 40, 53, 6 and 1 %.
 So log lines are bound by LZ4, whose speed of groups is in "Compress": no kernel can bring them to
-150,000 pages a second. A link that is fast enough makes \`compress.general: auto\` leave LZ4 out.`,
-  rowIds: ['pipeline.sync', 'pipeline.mix', 'pipeline.slowest'],
+150,000 pages a second. A link that is fast enough makes \`compress.general: auto\` leave LZ4 out.
+The last rows are what it brings to look for blocks in all that the backup holds, and what it costs
+where hardly anything is found: encoders with and without it take turns on the same epochs.`,
+  rowIds: ['pipeline.sync', 'pipeline.mix', 'pipeline.slowest', ...heldSearchRowIds],
   run: async ({ quick, progress }: SuiteOptions): Promise<Row[]> => {
     const size = quick ? quickSize : fullSize;
     const rows: Row[] = [];
@@ -33,22 +42,13 @@ So log lines are bound by LZ4, whose speed of groups is in "Compress": no kernel
     }
     progress('pipeline: first synchronisation');
     rows.push(...(await measureSync(size)));
-    return [slowestOf(rows), ...rows];
+    progress('pipeline: the search in all that the backup holds');
+    return [slowestOf(rows), ...rows, ...(await measureHeldSearch(size))];
   },
 };
 
-interface Size {
-  readonly memoryBytes: number;
-  /** Dirty pages that an epoch has at least. */
-  readonly epochPages: number;
-  readonly epochs: number;
-}
-
-const fullSize: Size = { memoryBytes: 256 * mib, epochPages: 4000, epochs: 15 };
-const quickSize: Size = { memoryBytes: 32 * mib, epochPages: 500, epochs: 4 };
-/** The first epochs run code that the compiler has not finished with. */
-const warmUpEpochs = 4;
-
+const fullSize: EpochSize = { memoryBytes: 256 * mib, epochPages: 4000, epochs: 15 };
+const quickSize: EpochSize = { memoryBytes: 32 * mib, epochPages: 500, epochs: 4 };
 const whats: Readonly<Record<WorkloadName | 'mix', string>> = {
   sequential: 'whole new pages, in order',
   random: 'eight bytes anywhere',
@@ -59,11 +59,12 @@ const whats: Readonly<Record<WorkloadName | 'mix', string>> = {
   mix: 'key-value store with some of all others',
 };
 
-async function measureWorkload(name: WorkloadName | 'mix', size: Size): Promise<Row[]> {
+async function measureWorkload(name: WorkloadName | 'mix', size: EpochSize): Promise<Row[]> {
   const { memoryBytes, epochPages, epochs } = size;
   const source =
     name === 'mix' ? new SyntheticEpochs(memoryBytes) : SyntheticEpochs.of(name, memoryBytes);
-  const encoder = await EpochEncoder.create(defaultEncoder(source.pageCount));
+  const options = defaultEncoder(source.pageCount);
+  const encoder = await EpochEncoder.create(options, source.guest.memory);
   source.identifyAll(encoder);
   source.run(1);
   const rates: number[] = [];
@@ -84,12 +85,12 @@ async function measureWorkload(name: WorkloadName | 'mix', size: Size): Promise<
 }
 
 /** Everything that is not a hole, as when a backup joins that holds nothing. */
-async function measureSync({ memoryBytes, epochs }: Size): Promise<Row[]> {
+async function measureSync({ memoryBytes, epochs }: EpochSize): Promise<Row[]> {
   const rates: number[] = [];
   const shares: number[] = [];
   const { memory } = new SyntheticEpochs(memoryBytes).guest;
   for (let i = 0; i < Math.max(1, epochs >> 2); i++) {
-    const encoder = await EpochEncoder.create(defaultEncoder(memory.pageCount));
+    const encoder = await EpochEncoder.create(defaultEncoder(memory.pageCount), memory);
     encoder.begin(epoch(1));
     let pages = 0;
     let ms = 0;
@@ -116,15 +117,6 @@ async function measureSync({ memoryBytes, epochs }: Size): Promise<Row[]> {
     { id: 'pipeline.sync', what: `Encode: ${what}`, unit: 'pages/s', values: rates },
     { id: 'pipeline-share.sync', what: `Bytes left: ${what}`, unit: 'share', values: shares },
   ];
-}
-
-function encodeEpoch(encoder: EpochEncoder, number: number, count: number) {
-  const startedAt = performance.now();
-  let bytes = 0;
-  encoder.begin(epoch(number));
-  for (const payload of encoder.encode(count)) bytes += payload.length;
-  encoder.finish();
-  return { ms: performance.now() - startedAt, bytes };
 }
 
 /** No workload may hide behind the others: the slowest is named beside the target. */

@@ -21,8 +21,9 @@ export const threadsSuite: Suite = {
   about: `The encoder as a session runs it, with one thread and with two, each with its part of the
 hash index. Both get the same epochs of the same guest, in turn; an epoch is timed from its first
 page handed over to its last chunk taken, by the thread that hands over. "Bytes left" are the chunk
-payloads over whole pages: equal blocks are found within a thread's part of the memory only. The last
-rows are what the machine itself gives two threads that share nothing.`,
+payloads over whole pages: equal blocks are found within a thread's part of the memory only, and,
+for want of a RAM file, not in all that the backup holds. The last rows are what the machine itself
+gives two threads that share nothing.`,
   rowIds: [...Object.keys(whats).map((name) => `threads.${name}-2`), ...floorRowIds],
   run: async ({ quick, progress }: SuiteOptions): Promise<Row[]> => {
     const rows: Row[] = [];

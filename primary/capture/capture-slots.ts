@@ -48,6 +48,16 @@ export class CaptureSlots {
     return this.#count;
   }
 
+  /** So many pages more fit whatever their shards, if they are spread evenly. */
+  get roomPages(): number {
+    const { shards } = this.#buffer;
+    const least = shards.reduce(
+      (rest, { captureCapacityPages }, i) => Math.min(rest, captureCapacityPages - this.counts[i]!),
+      Number.POSITIVE_INFINITY,
+    );
+    return least * shards.length;
+  }
+
   /** The buffer was encoded: its slots are free. */
   clear(): void {
     this.#count = 0;

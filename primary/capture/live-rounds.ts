@@ -86,7 +86,8 @@ export class LiveRounds {
       this.#scan(round);
       const coldPages = this.#coldOf(written.toCapture);
       const roundsLeft = (roundsWanted ?? bounds.liveRoundsMax) - round;
-      const sizes = { coldPages, pages: written.toCapture.size, heldPages: slots.count };
+      const held = { heldPages: slots.count, roomPages: slots.roomPages };
+      const sizes = { coldPages, pages: written.toCapture.size, ...held };
       const plan =
         roundsWanted === null
           ? planRound({ roundsLeft, ...sizes }, this.#costs)

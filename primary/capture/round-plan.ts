@@ -11,6 +11,9 @@
  * over. A **send** round encodes and sends the buffer as well: it takes longer, and a page written
  * again is sent again, but the work after the pause, and with it the time until output may go,
  * shrinks. So the sending comes first and a copy last.
+ *
+ * A buffer that is full in the pause is sent in the pause, which takes ten times as long as all else.
+ * So where what is left may not fit beside what is held, what is held is sent first.
  */
 
 /** Measured, and smoothed from round to round. */
@@ -80,8 +83,9 @@ export interface RoundView {
   /** Pages that are to be captured, and those of them that are not forecast to be hot. */
   readonly pages: number;
   readonly coldPages: number;
-  /** Pages that wait in the buffer. */
+  /** Pages that wait in the buffer, and how many more it takes at the least. */
   readonly heldPages: number;
+  readonly roomPages: number;
 }
 
 /** What to do after a live scan: `send` is for cold pages, `copy` for all of them. */
@@ -92,6 +96,7 @@ export function planRound(view: RoundView, costs: RoundCosts): RoundPlan {
   const { scanMs, copyMsPerPage, sendMsPerPage } = costs;
   if (roundsLeft <= 0) return 'pause';
   const sendMs = (heldPages + coldPages) * sendMsPerPage;
+  if (pauseOverflows(view, costs) && costs.writtenPerMs * sendMs <= heldPages) return 'send';
   // What is sent is followed by a copy, or the pause would copy what was written while it was sent.
   if (roundsLeft > 1 && coldPages > 0 && sendMs >= sendMsMin) {
     const roundMs = scanMs + coldPages * copyMsPerPage + sendMs;
@@ -99,6 +104,14 @@ export function planRound(view: RoundView, costs: RoundCosts): RoundPlan {
   }
   const writtenMeanwhile = costs.writtenPerMs * (scanMs + pages * copyMsPerPage);
   return (pages - writtenMeanwhile) * copyMsPerPage > gainMsMin ? 'copy' : 'pause';
+}
+
+/** From the last live scan until the guest stands still, at a busy moment. */
+const stopMsMax = 8;
+
+/** Whether a pause now may find more pages than there is room for. */
+function pauseOverflows({ pages, heldPages, roomPages }: RoundView, costs: RoundCosts): boolean {
+  return heldPages > 0 && pages + costs.writtenPerMs * stopMsMax > roomPages;
 }
 
 /** Where the operator wants so many rounds: all but the last are sent at once. */

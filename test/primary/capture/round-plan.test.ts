@@ -18,13 +18,18 @@ const costs: RoundCosts = {
 };
 
 /** A guest that writes distinct pages at a rate; what is left for the pause, and the rounds. */
-function simulate(pages: number, measured: RoundCosts, roundsMax = 8) {
+function simulate(
+  pages: number,
+  measured: RoundCosts,
+  { roundsMax = 8, capacityPages = Number.POSITIVE_INFINITY } = {},
+) {
   const rounds: string[] = [];
   let left = pages;
   let held = 0;
   for (;;) {
     const roundsLeft = roundsMax - rounds.length;
-    const view = { roundsLeft, pages: left, coldPages: left, heldPages: held };
+    const roomPages = capacityPages - held;
+    const view = { roundsLeft, pages: left, coldPages: left, heldPages: held, roomPages };
     const plan = planRound(view, measured);
     if (plan === 'pause') return { left, held, rounds };
     rounds.push(plan);
@@ -65,6 +70,25 @@ test('pages that would be sent twice are copied live and sent once', (t) => {
   t.true(rounds.includes('copy'));
 });
 
+test('the pause finds room for what is left: the buffer is sent before it, not in it', (t) => {
+  // A quarter of the held pages is written again while they are sent: sending them does not pay.
+  const busy = { ...costs, writtenPerMs: 100, coldWrittenPerMs: 100 };
+  const capacityPages = 8192;
+  for (const pages of [4000, 7000, 7500, 8000, 8190]) {
+    const { left, held, rounds } = simulate(pages, busy, { capacityPages });
+    t.true(held + left + 8 * busy.writtenPerMs <= capacityPages, `${pages}: ${held} + ${left}`);
+    t.true(left * costs.copyMsPerPage < 0.5, `${pages}: ${left} left after ${rounds}`);
+  }
+});
+
+test('a buffer that fills up faster than it is sent is not sent in vain', (t) => {
+  const fast = { ...costs, writtenPerMs: 400, coldWrittenPerMs: 400 };
+  const full = { roundsLeft: 8, pages: 300, coldPages: 300, heldPages: 8000, roomPages: 192 };
+  t.is(planRound(full, fast), 'pause');
+  t.is(planRound(full, { ...fast, writtenPerMs: 100 }), 'send');
+  t.is(planRound({ ...full, roundsLeft: 0 }, { ...fast, writtenPerMs: 100 }), 'pause');
+});
+
 test('nothing is captured live that a pause copies in no time', (t) => {
   t.is(simulate(100, costs).rounds.length, 0);
   t.true(roundsPay(costs));
@@ -74,7 +98,7 @@ test('nothing is captured live that a pause copies in no time', (t) => {
 });
 
 test('rounds are bounded, and the last one is a copy', (t) => {
-  const view = { pages: 25_000, coldPages: 25_000, heldPages: 0 };
+  const view = { pages: 25_000, coldPages: 25_000, heldPages: 0, roomPages: 100_000 };
   t.is(planRound({ ...view, roundsLeft: 1 }, costs), 'copy');
   t.is(planRound({ ...view, roundsLeft: 0 }, costs), 'pause');
   t.deepEqual([3, 2, 1, 0].map(fixedRound), ['send', 'send', 'copy', 'pause']);

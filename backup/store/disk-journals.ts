@@ -10,12 +10,11 @@ import {
 import { join } from 'node:path';
 import { systemCode, UnderstudyError } from '../../shared/errors.ts';
 import type { Epoch } from '../../shared/ids.ts';
-import { readFully, writeFully } from './alternating-file.ts';
-import { corrupt } from './store-errors.ts';
+import { writeFully } from './alternating-file.ts';
 
 /** No body is larger. */
-const bodyBytesMax = 2 ** 21;
-const headBytes = 4;
+export const bodyBytesMax = 2 ** 21;
+export const headBytes = 4;
 /** Files without a journal, of so many bytes each at most. */
 const sparesMax = 4;
 const spareBytesMax = 64 * 2 ** 20;
@@ -41,7 +40,8 @@ interface Spare {
  *
  *   u32 length · body of a DISK frame         (repeated)
  *
- * How many bytes are of the journal is not said in it: the state record does. A file whose journal is
+ * How many bytes are of the journal is not said in it: the state record does, and `proven-journal.ts`
+ * reads it. A file whose journal is
  * done is written over by a later one, because room that a file system has given is had at memory's
  * speed, and new room at a tenth of it.
  */
@@ -51,8 +51,6 @@ export class DiskJournals {
   readonly #open = new Map<Epoch, DiskJournal>();
   readonly #spares: Spare[] = [];
   readonly #head = new Uint8Array(headBytes);
-  /** Of the record that is read. */
-  readonly #body = new Uint8Array(bodyBytesMax);
   #spareNumber = 0;
 
   /** `bytesMax`: most bytes that files take. */
@@ -111,25 +109,6 @@ export class DiskJournals {
     }
     journal.bytes = end;
     journal.fileBytes = Math.max(fileBytes, end);
-  }
-
-  /**
-   * The bodies of a journal of so many bytes of them, also of an earlier process; each one is valid
-   * until the next. Throws `E_REPLICA_CORRUPT` where they are not there.
-   */
-  *bodies(epoch: Epoch, bytes: number): Generator<Uint8Array> {
-    const path = this.path(epoch);
-    let descriptor: number | undefined;
-    try {
-      descriptor = openSync(path, 'r');
-      yield* bodiesIn(path, descriptor, bytes, this.#body);
-    } catch (error) {
-      const code = systemCode(error);
-      if (code === undefined || error instanceof UnderstudyError) throw error;
-      throw corrupt(path, `it can not be read: ${code}`, error);
-    } finally {
-      if (descriptor !== undefined) closeSync(descriptor);
-    }
   }
 
   /** The journal of `epoch`, if there is one, is done with. */
@@ -194,29 +173,6 @@ export class DiskJournals {
 function drop({ path, descriptor }: Spare): void {
   closeSync(descriptor);
   if (existsSync(path)) unlinkSync(path);
-}
-
-/** `buffer`: for one body at a time. */
-function* bodiesIn(
-  path: string,
-  descriptor: number,
-  bytes: number,
-  buffer: Uint8Array,
-): Generator<Uint8Array> {
-  const head = new Uint8Array(headBytes);
-  let at = 0;
-  for (let left = bytes; left > 0; ) {
-    const found = readFully(descriptor, head, 0, headBytes, at);
-    const length = new DataView(head.buffer).getUint32(0, true);
-    if (found < headBytes || length === 0 || length > Math.min(left, bodyBytesMax)) {
-      throw corrupt(path, `no record at ${at}`);
-    }
-    at += headBytes;
-    if (readFully(descriptor, buffer, 0, length, at) < length) throw corrupt(path, 'truncated');
-    yield buffer.subarray(0, length);
-    at += length;
-    left -= length;
-  }
 }
 
 function journalError(path: string, error: unknown): unknown {

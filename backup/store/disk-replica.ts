@@ -5,6 +5,7 @@ import { isUnderstudyError, systemCode, UnderstudyError } from '../../shared/err
 import type { Epoch } from '../../shared/ids.ts';
 import { type DiskChange, type DiskSeal, diskChanges } from '../../shared/wire/disk-body.ts';
 import { type DiskJournal, DiskJournals } from './disk-journals.ts';
+import { journalRoomBytes, ProvenJournal } from './proven-journal.ts';
 import type { DiskReference } from './replica-state.ts';
 import { corrupt } from './store-errors.ts';
 import { Turns } from './turns.ts';
@@ -43,6 +44,8 @@ export class DiskReplica {
   readonly #changes = new Map<Epoch, Changes>();
   /** Changes of this epoch go to the disks at once: nothing whole is held meanwhile. */
   #inPlace: Epoch | null = null;
+  /** For the journal that is read; undefined while one is. The system gives it as it is used. */
+  #room: Uint8Array | undefined;
 
   constructor(options: DiskReplicaOptions) {
     this.#options = options;
@@ -77,7 +80,7 @@ export class DiskReplica {
     this.#inPlace = epoch;
     const found = this.#changes.get(epoch);
     if (found?.journal === undefined) return;
-    await this.#applyJournal(epoch, found.bytes, true);
+    await this.#writeOut(epoch, { bytes: found.bytes, digest: found.digest.value() }, true);
     this.#journals.end(epoch);
     this.#changes.set(epoch, { ...found, journal: undefined });
   }
@@ -102,15 +105,11 @@ export class DiskReplica {
   }
 
   /**
-   * Writes a sealed journal to the disks. The event loop turns. One that an earlier process wrote is
-   * read and checked first: throws `E_REPLICA_CORRUPT` where it is not what `reference` says, before
-   * anything is written. Of one that was written here the digest was made of what was written.
-   * Throws `E_DISK_IO`.
+   * Writes a sealed journal to the disks. The event loop turns. Throws `E_REPLICA_CORRUPT` where the
+   * journal is not what `reference` says, before anything is written; `E_DISK_IO`.
    */
   async apply(epoch: Epoch, reference: DiskReference | null): Promise<void> {
-    if (reference === null) return;
-    if (this.#changes.get(epoch)?.journal === undefined) this.#check(epoch, reference);
-    await this.#applyJournal(epoch, reference.bytes, false);
+    if (reference !== null) await this.#writeOut(epoch, reference, false);
   }
 
   /** `epoch` is applied and the record says so: its journal may go. */
@@ -140,19 +139,34 @@ export class DiskReplica {
     return changes;
   }
 
-  #check(epoch: Epoch, { bytes, digest: sealed }: DiskReference): void {
-    const digest = new EpochDigest();
-    for (const body of this.#journals.bodies(epoch, bytes)) digest.update(body);
-    if (digest.value() !== sealed)
-      throw corrupt(this.#journals.path(epoch), 'its checksum is wrong');
+  /** Nothing of a journal reaches a disk before all of it was found to be what was sealed. */
+  async #writeOut(epoch: Epoch, reference: DiskReference, inPlace: boolean): Promise<void> {
+    const room = this.#room ?? new Uint8Array(journalRoomBytes);
+    this.#room = undefined;
+    try {
+      await this.#writeProven(epoch, reference, inPlace, room);
+    } finally {
+      this.#room = room;
+    }
   }
 
-  async #applyJournal(epoch: Epoch, bytes: number, inPlace: boolean): Promise<void> {
-    await this.#options.willChange?.(inPlace);
+  async #writeProven(
+    epoch: Epoch,
+    reference: DiskReference,
+    inPlace: boolean,
+    room: Uint8Array,
+  ): Promise<void> {
     const turns = new Turns();
-    for (const body of this.#journals.bodies(epoch, bytes)) {
-      this.#write(this.#changesIn(body, epoch));
-      await turns.after(Math.ceil(body.byteLength / 4096));
+    const path = this.#journals.path(epoch);
+    const journal = await ProvenJournal.read(path, reference, { room, turns });
+    try {
+      await this.#options.willChange?.(inPlace);
+      for (const body of journal.bodies()) {
+        this.#write(this.#changesIn(body, epoch));
+        await turns.after(Math.ceil(body.byteLength / 4096));
+      }
+    } finally {
+      journal.close();
     }
   }
 

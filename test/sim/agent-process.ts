@@ -8,6 +8,7 @@ import { PrimaryAgent } from '../../primary/agent.ts';
 import { SyntheticTracker } from '../../primary/capture/synthetic-tracker.ts';
 import type { PrimaryOutcome } from '../../primary/machine.ts';
 import { readableGuest } from '../../primary/output/readable-guest.ts';
+import type { LiveRam } from '../../primary/pipeline/epoch-encoder.ts';
 import { whoForbidsStart } from '../../primary/term-holder.ts';
 import type { KnownRam } from '../../shared/codec/known-ram.ts';
 import { isUnderstudyError } from '../../shared/errors.ts';
@@ -203,7 +204,7 @@ export class AgentProcess {
           },
           openEncoder: async (secret) => {
             await this.#main.wait(host.random.unit() * 30);
-            return await openEncoder(secret, settings.generalCodec);
+            return await openEncoder(secret, settings.generalCodec, this.#readAgain(guest.memory));
           },
           progress: links.progressOf(),
           backup: watch,
@@ -286,6 +287,17 @@ export class AgentProcess {
     this.#handsOn = outcome.kind === 'took-over';
     await guest?.detach();
     return outcome;
+  }
+
+  /** `ram`, whose pages an encoder reads a second time. */
+  #readAgain(ram: LiveRam): LiveRam {
+    const { counts } = this.#host.world.checker;
+    return {
+      readRange: (first, count, into, offset) => {
+        counts.readAgain += 1;
+        ram.readRange(first, count, into, offset);
+      },
+    };
   }
 
   #takeRam(): KnownRam | undefined {

@@ -15,6 +15,8 @@ export class Checker {
     boots: 0,
     lateOutputs: 0,
     outputs: 0,
+    /** Pages that an encoder read again, to share what is in them. */
+    readAgain: 0,
   };
   readonly #copies = new Map<number, Copy>();
   readonly #operations = new Map<string, Operation>();
@@ -41,19 +43,19 @@ export class Checker {
     this.#answeredMax = 0;
   }
 
-  /** A copy took a step and wrote these pages. */
-  stepped(id: number, step: number, chain: number, pages: readonly number[]): void {
+  /** A copy took a step and wrote these pages, which are now so. */
+  stepped(id: number, step: number, chain: number, pages: ReadonlyMap<number, number>): void {
     const copy = this.#copies.get(id);
     // Of a guest that was lost, and booted anew since: it woke, and nobody may hear of it.
     if (copy === undefined) return;
     const at = step - copy.baseStep - 1;
     if (at !== copy.chains.length) this.#fail(`copy ${id} made step ${step} out of turn`);
     copy.chains[at] = chain;
-    for (const page of pages) copy.writes[page]!.push(step);
+    for (const [page, sum] of pages) copy.writes[page]!.push({ step, sum });
   }
 
-  /** A host resumes the guest; `pageSteps`: the step that wrote each page last, as RAM says. */
-  resumed(id: number, step: number, chain: number, pageSteps: readonly number[]): void {
+  /** A host resumes the guest; `pages`: what RAM says of each. */
+  resumed(id: number, step: number, chain: number, pages: readonly PageState[]): void {
     this.counts.takeovers += 1;
     const parent = [...this.#copies.values()].reverse().find((copy) => {
       if (step === 0) return copy.parent === undefined && chain === 0;
@@ -62,14 +64,17 @@ export class Checker {
     if (parent === undefined) {
       this.#fail(`copy ${id} was resumed in a state that no copy was ever in (step ${step})`);
     } else {
-      for (const [page, found] of pageSteps.entries()) {
+      for (const [page, found] of pages.entries()) {
         const expected = this.#lastWrite(parent, page, step);
-        if (found === expected) continue;
-        this.#fail(`copy ${id}: page ${page} is of step ${found}, not ${expected}, at ${step}`);
+        if (expected === undefined && found.step === 0) continue;
+        if (found.step === expected?.step && found.sum === expected.sum) continue;
+        const is = `is of step ${found.step} with sum ${found.sum}`;
+        const should = `not of ${expected?.step} with ${expected?.sum}`;
+        this.#fail(`copy ${id}: page ${page} ${is}, ${should}, at ${step}`);
         break;
       }
     }
-    this.#copies.set(id, newCopy(id, parent, step, pageSteps.length));
+    this.#copies.set(id, newCopy(id, parent, step, pages.length));
   }
 
   /** Copy `id` was resumed by a switchover: the one before it stood still from that step on. */
@@ -148,17 +153,23 @@ export class Checker {
     return false;
   }
 
-  #lastWrite(from: Copy, page: number, step: number): number {
+  #lastWrite(from: Copy, page: number, step: number): PageState | undefined {
     let limit = step;
     for (let copy: Copy | undefined = from; copy !== undefined; copy = copy.parent) {
       const writes = copy.writes[page]!;
       for (let i = writes.length - 1; i >= 0; i--) {
-        if (writes[i]! <= limit) return writes[i]!;
+        if (writes[i]!.step <= limit) return writes[i]!;
       }
       limit = Math.min(limit, copy.baseStep);
     }
-    return 0;
+    return undefined;
   }
+}
+
+/** The step that wrote a page last, and a checksum of the whole page since then. */
+export interface PageState {
+  readonly step: number;
+  readonly sum: number;
 }
 
 interface Copy {
@@ -167,8 +178,8 @@ interface Copy {
   readonly baseStep: number;
   /** Chain value of each step after the base. */
   readonly chains: number[];
-  /** By page: the steps that wrote it. */
-  readonly writes: number[][];
+  /** By page: what became of it, write by write. */
+  readonly writes: PageState[][];
 }
 
 interface Output {
@@ -182,6 +193,6 @@ interface Operation {
 }
 
 function newCopy(id: number, parent: Copy | undefined, baseStep: number, pageCount: number): Copy {
-  const writes = Array.from({ length: pageCount }, (): number[] => []);
+  const writes = Array.from({ length: pageCount }, (): PageState[] => []);
   return { id, parent, baseStep, chains: [], writes };
 }

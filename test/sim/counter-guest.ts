@@ -1,11 +1,11 @@
 import { UnderstudyError } from '../../shared/errors.ts';
 import type { Guest, GuestDescription, GuestEvent, Standby } from '../../shared/guest/guest.ts';
 import { SyntheticMemory } from '../../shared/guest/synthetic-memory.ts';
-import type { GuestName } from '../../shared/ids.ts';
+import { type GuestName, pageBytes } from '../../shared/ids.ts';
 import type { WritableMemory } from '../../shared/memory/guest-memory.ts';
 import type { PageSet } from '../../shared/page-set.ts';
 import type { Random } from '../../shared/random.ts';
-import type { Checker } from './checker.ts';
+import type { Checker, PageState } from './checker.ts';
 import type { Thread } from './thread.ts';
 import type { Timeline } from './timeline.ts';
 
@@ -16,9 +16,10 @@ import type { Timeline } from './timeline.ts';
  *   each page:  ... | word 1020: a value of the step | word 1021: step that wrote it last
  *
  * A request is a step, and now and then it takes one by itself. The chain depends on all steps.
+ * Some steps copy a page to another one, as kernels do.
  */
 export const guestPageCount = 48;
-export const guestMemoryBytes = guestPageCount * 4096;
+export const guestMemoryBytes = guestPageCount * pageBytes;
 export const clientsMax = 3;
 
 export interface Request {
@@ -107,9 +108,11 @@ export class CounterProcess {
   /** Goes on from what RAM holds. */
   static resume(world: GuestWorld, memory: SyntheticMemory): CounterProcess {
     const copy = world.nextCopy();
-    const steps: number[] = [];
-    for (let page = 0; page < guestPageCount; page++) steps.push(memory.read32(page, at.tagStep));
-    world.checker.resumed(copy, memory.read32(0, at.step), memory.read32(0, at.chain), steps);
+    const pages: PageState[] = [];
+    for (let page = 0; page < guestPageCount; page++) {
+      pages.push({ step: memory.read32(page, at.tagStep), sum: sumOf(memory, page) });
+    }
+    world.checker.resumed(copy, memory.read32(0, at.step), memory.read32(0, at.chain), pages);
     return new CounterProcess(world, memory, copy, 'running');
   }
 
@@ -209,9 +212,17 @@ export class CounterProcess {
     for (const page of pages) {
       this.memory.write32(page, at.tagValue, chain);
       this.memory.write32(page, at.tagStep, step);
-      if (page > 0) this.memory.write32(page, (step % 1000) * 4, chance);
+      if (page > 0) this.memory.write32(page, ((step * 37) % 1000) * 4, chance);
     }
-    checker.stepped(this.copy, step, chain, pages);
+    // A copy of what was written just before: the backup does not hold it as it is now.
+    const [, copied, source = 1 + random.below(guestPageCount - 1)] = pages;
+    if (copied !== undefined && random.unit() < 0.3) {
+      for (let offset = 0; offset < at.tagValue; offset += 4) {
+        this.memory.write32(copied, offset, this.memory.read32(source, offset));
+      }
+    }
+    const sums = pages.map((page): [number, number] => [page, sumOf(this.memory, page)]);
+    checker.stepped(this.copy, step, chain, new Map(sums));
   }
 
   #tick(): void {
@@ -222,6 +233,15 @@ export class CounterProcess {
       this.#tick();
     });
   }
+}
+
+/** Checksum of the whole page. */
+function sumOf(memory: SyntheticMemory, page: number): number {
+  let sum = 0;
+  for (let offset = 0; offset < pageBytes; offset += 4) {
+    sum = (Math.imul(sum, 0x01000193) ^ memory.read32(page, offset)) >>> 0;
+  }
+  return sum;
 }
 
 /** The guest as the agent has it: it talks to the process through its own thread. */

@@ -21,6 +21,7 @@ const totals = {
   boots: 0,
   lateOutputs: 0,
   outputs: 0,
+  readAgain: 0,
   events: 0,
   ms: 0,
 };
@@ -51,6 +52,7 @@ function add({ counts }: Verdict): void {
   totals.boots += counts.boots;
   totals.lateOutputs += counts.lateOutputs;
   totals.outputs += counts.outputs;
+  totals.readAgain += counts.readAgain;
   totals.events += counts.events;
   totals.ms += counts.simulatedMs;
 }

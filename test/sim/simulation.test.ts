@@ -28,9 +28,11 @@ test.serial('the seeds met what they are about', (t) => {
   const sum = (count: keyof Verdict['counts']) =>
     verdicts.reduce((total, { counts }) => total + counts[count], 0);
   t.log(`${sum('answers')} answers, ${sum('takeovers')} takeovers, ${sum('events')} events`);
+  t.log(`${sum('readAgain')} pages were read again, to share them`);
   t.true(sum('answers') > 50 * seedsMax);
   t.true(sum('takeovers') > seedsMax / 4);
   t.true(sum('switchovers') > seedsMax / 10);
+  t.true(sum('readAgain') > seedsMax, `${sum('readAgain')} pages were read again`);
   for (const mode of ['one', 'apart', 'chaos']) t.true(verdicts.some((each) => each.mode === mode));
 });
 

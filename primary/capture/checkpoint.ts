@@ -56,6 +56,8 @@ export interface Checkpoint {
  */
 export async function takeCheckpoint(options: CheckpointOptions): Promise<Checkpoint> {
   const { guest, written, slots, clock } = options;
+  // Beside the running guest; if it fails, nothing was stopped.
+  await guest.wake?.();
   const pausedAtMs = clock.nowMs();
   try {
     await guest.pause();

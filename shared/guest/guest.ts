@@ -12,6 +12,8 @@ export interface Guest {
   readonly instance: string;
   readonly memory: GuestMemory;
 
+  /** Gets whatever serves the guest out of its sleep, so that the pause to follow at once is shorter. */
+  wake?(): Promise<void>;
   /** Stops the vCPUs and drains devices. The pause begins. */
   pause(): Promise<void>;
   /**

@@ -134,6 +134,11 @@ export class QemuGuest implements Guest {
     return { pid: this.pid, ramPath, memory: this.memory, shimStatusPath };
   }
 
+  /** Two of QEMU's threads, their caches and the path there and back are cold a moment later. */
+  async wake(): Promise<void> {
+    await this.#instance.process.execute('query-status');
+  }
+
   async pause(): Promise<void> {
     this.#ownStop = true;
     if (!this.#heldByOther) this.#mark.set(true);

@@ -20,8 +20,12 @@ export interface Conditions {
   readonly commit: string;
 }
 
-export async function readConditions(): Promise<Conditions> {
+/** Tells `say` where the machine is not quiet. */
+export async function readConditions(say: (line: string) => void): Promise<Conditions> {
   const busyCoresAtStart = await busyCores();
+  if (busyCoresAtStart > quietCores) {
+    say(`${busyCoresAtStart.toFixed(2)} cores are busy: other work runs beside this`);
+  }
   const [qemu, natsServer, compiler, commit, changed] = await Promise.all([
     firstLine('qemu-system-x86_64', '--version'),
     firstLine('nats-server', '--version'),

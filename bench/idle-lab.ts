@@ -1,4 +1,3 @@
-import { readFile } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { watchInterrupts } from '../drill/interrupt.ts';
 import { Lab } from '../drill/lab.ts';
@@ -9,6 +8,7 @@ import { sweepDeadRuns } from '../drill/run-folder.ts';
 import { isProtected } from '../drill/steps.ts';
 import { monotonicClock } from '../shared/clock.ts';
 import { defaults } from '../shared/config/schema.ts';
+import { guestReady } from './guest-ready.ts';
 
 export interface IdleLabOptions {
   readonly memoryBytes: number;
@@ -16,7 +16,6 @@ export interface IdleLabOptions {
   readonly workMs: number;
 }
 
-const readyDeadlineMs = 90_000;
 const settleMs = 3000;
 
 /** Both agents and a lab guest that nobody speaks to; its epochs once it has come to rest. */
@@ -41,7 +40,7 @@ export async function runIdleLab(options: IdleLabOptions): Promise<EventOf<'epoc
     await lab.startPrimary();
     const alive = [lab.primary, lab.backup];
     await lab.waitFor(lab.primary, isProtected, { what: 'the guest to be protected', alive });
-    await waitUntilReady(lab.primarySide.serialLog, signal);
+    await guestReady(lab.primarySide.serialLog, signal);
     await sleep(settleMs, undefined, { signal });
     const fromMs = monotonicClock.nowMs();
     await sleep(options.workMs, undefined, { signal });
@@ -52,13 +51,5 @@ export async function runIdleLab(options: IdleLabOptions): Promise<EventOf<'epoc
   } finally {
     await lab.takeDown(false);
     interrupts.unwatch();
-  }
-}
-
-async function waitUntilReady(serialLog: string, signal: AbortSignal): Promise<void> {
-  const endAtMs = performance.now() + readyDeadlineMs;
-  while (!(await readFile(serialLog, 'utf8').catch(() => '')).includes('LAB READY')) {
-    if (performance.now() > endAtMs) throw new Error('the lab guest did not become ready');
-    await sleep(50, undefined, { signal });
   }
 }

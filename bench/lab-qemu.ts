@@ -1,12 +1,12 @@
-import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { buildLabGuest } from '../drill/lab-guest/build.ts';
 import type { GuestName } from '../shared/ids.ts';
 import { QemuGuest } from '../shared/qemu/qemu-guest.ts';
+import { guestReady } from './guest-ready.ts';
 
-const readyDeadlineMs = 90_000;
 /** After its last word at boot the guest needs a moment to come to rest. */
 const settleMs = 2000;
 
@@ -36,7 +36,8 @@ export async function withLabQemu<T>(
       runFolder,
       memoryFolder,
     });
-    await waitUntilReady(serialLog);
+    await guestReady(serialLog);
+    await sleep(settleMs);
     return await use(guest);
   } finally {
     await guest?.terminate();
@@ -44,17 +45,4 @@ export async function withLabQemu<T>(
     await rm(runFolder, { recursive: true, force: true });
     await rm(memoryFolder, { recursive: true, force: true });
   }
-}
-
-async function waitUntilReady(serialLog: string): Promise<void> {
-  const endAtMs = performance.now() + readyDeadlineMs;
-  for (;;) {
-    const text = await readFile(serialLog, 'utf8').catch(() => '');
-    if (text.includes('LAB READY')) break;
-    const failed = /LAB FAILED .*/.exec(text)?.[0];
-    if (failed !== undefined) throw new Error(`the lab guest says ${failed}`);
-    if (performance.now() > endAtMs) throw new Error('the lab guest did not become ready');
-    await sleep(50);
-  }
-  await sleep(settleMs);
 }

@@ -4,7 +4,7 @@ import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { formatRatio, formatValue } from './amounts.ts';
 import { suites } from './catalog.ts';
-import { quietCores, readConditions } from './conditions.ts';
+import { readConditions } from './conditions.ts';
 import { chartFolder, type Report, renderCharts, renderPage } from './page.ts';
 import { isMeasured, median } from './row.ts';
 import type { SuiteResult } from './suite.ts';
@@ -39,10 +39,7 @@ async function main(args: readonly string[]): Promise<number> {
     return 0;
   }
   const say = (line: string): void => void process.stderr.write(`bench: ${line}\n`);
-  const conditions = await readConditions();
-  if (conditions.busyCoresAtStart > quietCores) {
-    say(`${conditions.busyCoresAtStart.toFixed(2)} cores are busy: other work runs beside this`);
-  }
+  const conditions = await readConditions(say);
   const results: SuiteResult[] = [];
   for (const suite of suites.filter(({ name }) => options.names.includes(name))) {
     say(`suite ${suite.name}`);

@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process';
-import { mkdir, mkdtemp, readFile, rm } from 'node:fs/promises';
+import { mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -15,6 +15,7 @@ import {
   LabNetwork,
 } from '../drill/network/lab-network.ts';
 import { QmpClient } from '../shared/qemu/qmp.ts';
+import { guestReady } from './guest-ready.ts';
 
 export interface PlainMove {
   /** The client's longest time without an answer after the guest was held for `heldMs`. */
@@ -27,7 +28,7 @@ export interface PlainMove {
 export const heldMs = 50;
 
 const memoryBytes = 512 * 2 ** 20;
-const readyMs = 90_000;
+const beginMs = 90_000;
 const migrationMs = 60_000;
 /** Before an event the client works; what it waits for in so long after it, counts. */
 const settleMs = 2000;
@@ -54,8 +55,8 @@ export async function movePlainGuest(load: string): Promise<PlainMove> {
   try {
     await mkdir(ram);
     const from = await start('a');
-    await untilReady(join(folder, 'console-a.log'));
-    await client.begin(guestAddress, readyMs);
+    await guestReady(join(folder, 'console-a.log'));
+    await client.begin(guestAddress, beginMs);
     await sleep(settleMs);
 
     const heldAtMs = nowMs();
@@ -156,14 +157,6 @@ async function completed(qmp: QmpClient): Promise<void> {
     if (status === 'completed') return;
     if (status === 'failed' || nowMs() > endAtMs) throw new Error(`QEMU's migration: ${status}`);
     await sleep(20);
-  }
-}
-
-async function untilReady(log: string): Promise<void> {
-  const endAtMs = nowMs() + readyMs;
-  while (!(await readFile(log, 'utf8').catch(() => '')).includes('LAB READY')) {
-    if (nowMs() > endAtMs) throw new Error('the lab guest did not become ready');
-    await sleep(50);
   }
 }
 

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { sweepDeadRuns } from '../../drill/run-folder.ts';
-import { quietCores, readConditions } from '../conditions.ts';
+import { readConditions } from '../conditions.ts';
 import {
   type Cell,
   type CellResult,
@@ -58,10 +58,7 @@ async function main(args: readonly string[]): Promise<number> {
     process.stdout.write(usage);
     return 0;
   }
-  const conditions = await readConditions();
-  if (conditions.busyCoresAtStart > quietCores) {
-    say(`${conditions.busyCoresAtStart.toFixed(2)} cores are busy: other work runs beside this`);
-  }
+  const conditions = await readConditions(say);
   const measured = await measureAll(options);
   const report: PaperReport = { conditions, quick: options.quick, ...measured };
   if (options.write) await writePage(report);

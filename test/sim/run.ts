@@ -14,17 +14,7 @@ const { values } = parseArgs({
 const [from, count] = [Number(values.from), Number(values.seeds)];
 const startedAt = performance.now();
 const failed: number[] = [];
-const totals = {
-  answers: 0,
-  takeovers: 0,
-  switchovers: 0,
-  boots: 0,
-  lateOutputs: 0,
-  outputs: 0,
-  readAgain: 0,
-  events: 0,
-  ms: 0,
-};
+const totals: Record<string, number> = {};
 for (let seed = from; seed < from + count; seed++) {
   const verdict = await simulate(seed, {
     traceLines: values.trace ? 1e6 : 200,
@@ -46,13 +36,5 @@ process.stdout.write(
 process.exitCode = failed.length > 0 ? 1 : 0;
 
 function add({ counts }: Verdict): void {
-  totals.answers += counts.answers;
-  totals.takeovers += counts.takeovers;
-  totals.switchovers += counts.switchovers;
-  totals.boots += counts.boots;
-  totals.lateOutputs += counts.lateOutputs;
-  totals.outputs += counts.outputs;
-  totals.readAgain += counts.readAgain;
-  totals.events += counts.events;
-  totals.ms += counts.simulatedMs;
+  for (const [what, count] of Object.entries(counts)) totals[what] = (totals[what] ?? 0) + count;
 }

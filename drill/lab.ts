@@ -98,6 +98,12 @@ export class Lab {
     return this.#servers;
   }
 
+  /** Process of the one NATS server. Throws where the lab has servers of its own. */
+  get serverPid(): number {
+    if (this.#server === undefined) throw new Error('the lab has no single NATS server');
+    return this.#server.pid;
+  }
+
   /** Everything that the agents have recorded so far; nothing if they were never started. */
   get primaryEvents(): readonly TimedEvent[] {
     return this.events('a');

@@ -8,7 +8,10 @@ import { UndoList } from '../../shared/undo-list.ts';
 import { attempt } from '../attempt.ts';
 import { contender, ended, loads, makeImage, startQemuNbd } from '../disk-loads.ts';
 import { measureResync } from '../disk-resync.ts';
+import { compareTakeovers, takeoverIds } from '../disk-takeovers.ts';
 import { type LabRun, runLab } from '../lab-run.ts';
+import { ProcessorProfile, pairPartIds, partsOfPair } from '../processor-profile.ts';
+import { benchSeconds, processorSeconds } from '../processor-time.ts';
 import { race } from '../race.ts';
 import { type MeasuredRow, median, type Row, type Unit } from '../row.ts';
 import type { Suite, SuiteOptions } from '../suite.ts';
@@ -21,10 +24,11 @@ const [raceIds, pairIds] = [
   [
     ...['disk-pause.quiet', 'disk-pause.written', 'disk-still.quiet', 'disk-still.written'],
     ...['disk-memory.primary', 'disk-memory.backup'],
+    ...pairPartIds.flatMap((part) => [`disk-idle.${part}`, `disk-work.${part}`]),
+    ...['disk-work-nbd.server', 'disk-work-nbd.bench'],
   ],
 ];
 const resyncIds = ['disk-resync.sent'];
-const takeoverIds = ['takeover-disk.with', 'takeover-disk.without'];
 
 /** A disk in use while a backup on the same machine gets all of its changes. */
 export const diskPairSuite: Suite = {
@@ -35,13 +39,16 @@ NATS server. \`qemu-img bench\` uses the guest's replicated disk of 512 MiB besi
 with qemu-nbd on a file of the same content; what it writes goes to the backup with the epochs. "Pause" is
 that of the guest's checkpoints, before that and during it; "stands still" is what pauses are of the
 time from one checkpoint to the next; "memory" is what an agent has for itself
-(RssAnon), at its highest during it less what it had before. Takeovers are after detection, RAM verified
+(RssAnon), at its highest during it less what it had before. "Processor time" is of all
+that works meanwhile, in ms for each MiB of a sequential write until its last reply, and in cores
+("share") while nobody uses the disk: a client of the guest writes 250 times a second then as well.
+Takeovers are after detection, RAM verified
 as recorded, of the guest whose store syncs each write on a disk, and of the same without a disk, by turns.`,
   rowIds: [...raceIds, ...pairIds, ...resyncIds, ...takeoverIds],
   run: async (options: SuiteOptions): Promise<Row[]> => [
     ...(await attempt([...raceIds, ...pairIds], () => raceReplicated(options))),
     ...(await attempt(resyncIds, () => bringBack(options))),
-    ...(await attempt(takeoverIds, () => compareTakeovers(options))),
+    ...(await attempt(takeoverIds, () => compareTakeovers(options, guest))),
   ],
 };
 
@@ -57,7 +64,13 @@ async function raceReplicated({ quick, progress }: SuiteOptions): Promise<Row[]>
     let quietSamples = 0;
     const during = async (lab: Lab) => {
       const startedAtMs = Date.now();
-      await sleep(quietMs);
+      const pair = new ProcessorProfile(partsOfPair(lab));
+      const alone = new ProcessorProfile([
+        { id: 'server', what: 'qemu-nbd', seconds: () => processorSeconds(nbd.pid!) },
+        { id: 'bench', what: 'qemu-img and the bench', seconds: benchSeconds },
+      ]);
+      const idle = 'Processor, nobody uses the disk';
+      rows.push(...(await pair.sharesDuring(() => sleep(quietMs), 'disk-idle', idle)));
       quietSamples = Math.floor((Date.now() - startedAtMs) / 100);
       loadedFromMs = Number(process.hrtime.bigint()) / 1e6;
       const socket = join(lab.primarySide.runFolder, 'bench', 'disks.sock');
@@ -68,8 +81,15 @@ async function raceReplicated({ quick, progress }: SuiteOptions): Promise<Row[]>
         const theirs = contender(load, share, 'qemu-nbd-beside', 'qemu-nbd', nbd.uri);
         const ours = contender(load, share, 'disk-replicated', 'agent, replicated', uri);
         const both = [theirs, { ...ours, against: theirs.id }];
-        rows.push(...(await race(both, { rounds: quick ? 1 : 7, roundMs: 0 })));
+        const isProfiled = load.id === 'seq-write';
+        const mibEach = (Math.ceil(load.count * share) * load.requestBytes) / mib;
+        const raced = isProfiled
+          ? [alone.around(both[0]!, mibEach), pair.around(both[1]!, mibEach)]
+          : both;
+        rows.push(...(await race(raced, { rounds: quick ? 1 : 7, roundMs: 0 })));
       }
+      rows.push(...pair.rows('disk-work', 'Processor time a MiB, replicated'));
+      rows.push(...alone.rows('disk-work-nbd', 'Processor time a MiB, qemu-nbd'));
     };
     const run = await runLab({ ...guest, atTakeover: 'recorded', diskImage, during });
     return [...rows, ...pauseRows(run, loadedFromMs), ...memoryRows(run, quietSamples)];
@@ -134,27 +154,5 @@ function memoryRows({ samples }: LabRun, quietSamples: number): Row[] {
     const values = [Math.max(0.01, Math.max(...all) - before)];
     const what = `Memory while the disk is used, over that before: ${side}`;
     return { id: `disk-memory.${side}`, what, unit: 'MiB', values } satisfies MeasuredRow;
-  });
-}
-
-async function compareTakeovers({ quick, progress }: SuiteOptions): Promise<Row[]> {
-  const kinds = [
-    ['with', { dataDiskBytes: 256 * mib }],
-    ['without', {}],
-  ] as const;
-  const values: Record<'with' | 'without', number[]> = { with: [], without: [] };
-  const count = quick ? 1 : 7;
-  for (let run = 1; run <= count; run++) {
-    for (const [kind, disk] of kinds) {
-      progress(`disk-pair: takeover ${run} of ${count}, ${kind} a disk`);
-      const { result } = await runLab({ ...guest, ...disk, workMs: 2000, atTakeover: 'recorded' });
-      if (result.failoverMs === null) throw new Error('nobody took over');
-      const { decide, load, verify, resume } = result.failoverMs;
-      values[kind].push(decide + load + verify + resume);
-    }
-  }
-  return kinds.map(([kind]) => {
-    const what = `Takeover after detection, ${kind} a replicated disk`;
-    return { id: `takeover-disk.${kind}`, what, unit: 'ms', values: values[kind] } as const;
   });
 }

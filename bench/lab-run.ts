@@ -32,8 +32,8 @@ export interface LabRunOptions {
   readonly samplesMemory?: boolean;
   /** An image of a disk from which the guest boots, in place of the lab guest. */
   readonly bootImage?: string;
-  /** In place of the time at work. */
-  readonly during?: (lab: Lab) => Promise<void>;
+  /** In place of the time at work. `rest`: the client that uses the guest leaves it alone, or not. */
+  readonly during?: (lab: Lab, rest: (isResting: boolean) => void) => Promise<void>;
 }
 
 export interface LabRun {
@@ -120,11 +120,12 @@ class MeasuredScenario {
     this.fromMs = Number(process.hrtime.bigint()) / 1e6;
     const { workMs, during, samplesMemory = true } = this.#options;
     let isAtWork = true;
-    const worked = (during?.(lab) ?? sleep(workMs, undefined, { signal: context.signal })).finally(
-      () => {
-        isAtWork = false;
-      },
-    );
+    const rest = (isResting: boolean): void => context.witness.rest?.(isResting);
+    const worked = (
+      during?.(lab, rest) ?? sleep(workMs, undefined, { signal: context.signal })
+    ).finally(() => {
+      isAtWork = false;
+    });
     while (isAtWork && samplesMemory) {
       this.samples.push(sampleMemory(lab.primary.pid, lab.backup.pid));
       await Promise.race([worked, sleep(samplePeriodMs, undefined, { signal: context.signal })]);

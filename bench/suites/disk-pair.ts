@@ -26,6 +26,7 @@ const [raceIds, pairIds] = [
     ...['disk-memory.primary', 'disk-memory.backup'],
     ...pairPartIds.flatMap((part) => [`disk-idle.${part}`, `disk-work.${part}`]),
     ...['disk-work-nbd.server', 'disk-work-nbd.bench'],
+    ...['qemu-nbd-served.seq-write', 'disk-replicated-served.seq-write'],
   ],
 ];
 const resyncIds = ['disk-resync.sent'];
@@ -41,7 +42,8 @@ that of the guest's checkpoints, before that and during it; "stands still" is wh
 time from one checkpoint to the next; "memory" is what an agent has for itself
 (RssAnon), at its highest during it less what it had before. "Processor time" is of all
 that works meanwhile, in ms for each MiB of a sequential write until its last reply, and in cores
-("share") while nobody uses the disk: a client of the guest writes 250 times a second then as well.
+("share") while nobody uses the disk. Nobody speaks to the guest meanwhile, but for the rows that
+say so: the client that checks it then writes 250 times a second into its store.
 Takeovers are after detection, RAM verified
 as recorded, of the guest whose store syncs each write on a disk, and of the same without a disk, by turns.`,
   rowIds: [...raceIds, ...pairIds, ...resyncIds, ...takeoverIds],
@@ -62,7 +64,8 @@ async function raceReplicated({ quick, progress }: SuiteOptions): Promise<Row[]>
     const rows: Row[] = [];
     let loadedFromMs = 0;
     let quietSamples = 0;
-    const during = async (lab: Lab) => {
+    const during = async (lab: Lab, rest: (isResting: boolean) => void) => {
+      rest(true);
       const startedAtMs = Date.now();
       const pair = new ProcessorProfile(partsOfPair(lab));
       const alone = new ProcessorProfile([
@@ -88,11 +91,27 @@ async function raceReplicated({ quick, progress }: SuiteOptions): Promise<Row[]>
           : both;
         rows.push(...(await race(raced, { rounds: quick ? 1 : 7, roundMs: 0 })));
       }
+      rest(false);
+      rows.push(...(await raceServed(uri, nbd.uri, quick)));
       rows.push(...pair.rows('disk-work', 'Processor time a MiB, replicated'));
       rows.push(...alone.rows('disk-work-nbd', 'Processor time a MiB, qemu-nbd'));
     };
     const run = await runLab({ ...guest, atTakeover: 'recorded', diskImage, during });
     return [...rows, ...pauseRows(run, loadedFromMs), ...memoryRows(run, quietSamples)];
+  });
+}
+
+/** The same beside a guest that is at work for a client. */
+async function raceServed(ourUri: string, theirUri: string, quick: boolean): Promise<Row[]> {
+  const load = loads.find(({ id }) => id === 'seq-write')!;
+  const share = quick ? 0.05 : 1;
+  const beside = (who: string) => `${who}, beside a guest that serves a client`;
+  const theirs = contender(load, share, 'qemu-nbd-served', beside('qemu-nbd'), theirUri);
+  const who = beside('agent, replicated');
+  const ours = contender(load, share, 'disk-replicated-served', who, ourUri);
+  return await race([theirs, { ...ours, against: theirs.id }], {
+    rounds: quick ? 1 : 7,
+    roundMs: 0,
   });
 }
 

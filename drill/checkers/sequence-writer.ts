@@ -4,6 +4,7 @@ import { SequenceHistory, slotKey, writesKey } from './sequence-history.ts';
 import type { StoreClient } from './store-connection.ts';
 
 const tickMs = 4;
+const restTickMs = 100;
 /** Invariant: sent − answered ≤ outstandingMax. */
 const outstandingMax = 256;
 
@@ -19,6 +20,7 @@ export class SequenceWriter {
   readonly #client: StoreClient;
   readonly #perMs: number;
   #running = true;
+  #isResting = false;
   #outstanding = 0;
   #brokenBy: string | undefined;
   #loop: Promise<void>;
@@ -33,6 +35,11 @@ export class SequenceWriter {
   /** Why the writer stopped by itself: the first error; undefined while it works. */
   get brokenBy(): string | undefined {
     return this.#brokenBy;
+  }
+
+  /** Sends nothing for a while, or goes on; answers on their way are taken meanwhile. */
+  rest(isResting: boolean): void {
+    this.#isResting = isResting;
   }
 
   /** Sends nothing more and lets go of the connection: answers on their way are not waited for. */
@@ -52,11 +59,14 @@ export class SequenceWriter {
   }
 
   async #run(): Promise<void> {
-    const startedAtMs = monotonicClock.nowMs();
+    let startedAtMs = monotonicClock.nowMs();
     while (this.#running && this.#brokenBy === undefined) {
-      const due = Math.floor((monotonicClock.nowMs() - startedAtMs) * this.#perMs);
+      const nowMs = monotonicClock.nowMs();
+      // What was not sent at rest is not made up for.
+      if (this.#isResting) startedAtMs = nowMs - this.history.sent / this.#perMs;
+      const due = Math.floor((nowMs - startedAtMs) * this.#perMs);
       while (this.history.sent < due && this.#outstanding < outstandingMax) this.#write();
-      await sleep(tickMs);
+      await sleep(this.#isResting ? restTickMs : tickMs);
     }
   }
 

@@ -55,6 +55,10 @@ export class StoreWitness implements Witness {
     );
   }
 
+  rest(isResting: boolean): void {
+    this.#started().rest(isResting);
+  }
+
   async beforeFault(): Promise<void> {
     const { brokenBy } = this.#started();
     if (brokenBy !== undefined) throw stepError(`the guest failed its client: ${brokenBy}`);

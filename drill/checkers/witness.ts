@@ -8,6 +8,8 @@ import type { ResumedPause } from './sequence-check.ts';
 export interface Witness {
   /** Starts to use the guest. Throws `E_DRILL_STEP` where its service does not answer. */
   begin(): Promise<void>;
+  /** Leaves the guest alone from now on, or uses it again. Not all can. */
+  rest?(isResting: boolean): void;
   /** Throws `E_DRILL_STEP` if the guest was not as it should be up to now. */
   beforeFault(): Promise<void>;
   /** Number of the last write that was acknowledged so far; null where it does not say. */

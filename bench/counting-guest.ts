@@ -10,6 +10,8 @@ import { basePage, bootSector, counterPage, delayAddress } from './boot-sector.t
 const bootDeadlineMs = 60_000;
 const tuneMs = 300;
 const tuneStepsMax = 12;
+/** Between two writes, of the guest's time stamp counter: about 100,000 writes a second. */
+export const ticksAtStart = 20_000;
 
 /** A guest that writes scattered pages, one after the other, at a pace that is set from outside. */
 export interface CountingGuest {
@@ -28,7 +30,7 @@ export async function withCountingGuest<T>(
   const runFolder = await mkdtemp(join(tmpdir(), 'understudy-bench-'));
   const memoryFolder = join('/dev/shm', basename(runFolder));
   const disk = join(runFolder, 'boot.img');
-  await writeFile(disk, bootSector(regionPages - 1, 20_000));
+  await writeFile(disk, bootSector(regionPages - 1, ticksAtStart, 'clock'));
   let guest: QemuGuest | undefined;
   try {
     guest = await QemuGuest.start({
@@ -48,10 +50,10 @@ export async function withCountingGuest<T>(
   }
 }
 
-/** Finds the turns of the empty loop that give a pace; their speed depends on the machine. */
+/** Finds the ticks between two writes that give a pace: how long a tick is depends on the machine. */
 export class Pacer {
   readonly #memory: WritableMemory;
-  #delay = 20_000;
+  #delay = ticksAtStart;
 
   constructor(memory: WritableMemory) {
     this.#memory = memory;
@@ -65,7 +67,7 @@ export class Pacer {
       const startedAt = performance.now();
       await sleep(tuneMs);
       pace = ((countOf(this.#memory) - from) / (performance.now() - startedAt)) * 1000;
-      if (Math.abs(pace / wanted - 1) < 0.1) break;
+      if (Math.abs(pace / wanted - 1) < 0.03) break;
       const factor = Math.min(8, Math.max(1 / 8, pace / wanted));
       this.#delay = Math.max(1, Math.round(this.#delay * factor));
     }
@@ -83,7 +85,8 @@ export class Pacer {
   }
 }
 
-function countOf(memory: WritableMemory): number {
+/** Pages that the guest has written since it booted, each time it did. */
+export function countOf(memory: WritableMemory): number {
   const page = new Uint8Array(4096);
   memory.readRange(counterPage, 1, page, 0);
   return new DataView(page.buffer).getUint32(0, true);

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { CaptureSlots } from '../primary/capture/capture-slots.ts';
-import { takeCheckpoint } from '../primary/capture/checkpoint.ts';
+import { type Checkpoint, takeCheckpoint } from '../primary/capture/checkpoint.ts';
 import { LiveRounds } from '../primary/capture/live-rounds.ts';
 import type { DirtyTracker } from '../primary/capture/tracker.ts';
 import { WrittenPages } from '../primary/capture/written-pages.ts';
@@ -17,9 +17,13 @@ export interface PausedEpoch {
   readonly pauseMs: number;
   readonly dirtyPages: number;
   readonly pausedPages: number;
+  readonly phasesMs: Checkpoint['phasesMs'];
   /** From the end of the pause until all is encoded. */
   readonly workAfterMs: number;
 }
+
+/** What is one number of each epoch. */
+export type EpochNumber = Exclude<keyof PausedEpoch, 'phasesMs'>;
 
 /** Live epochs, and those without, of one guest and one process. */
 export interface PausePair {
@@ -102,8 +106,8 @@ export class LivePauses {
     const workAfterMs = performance.now() - resumedAt;
     slots.clear();
     this.#encoder.finish();
-    const { pauseMs, copiedPages: pausedPages } = checkpoint;
-    return { pauseMs, dirtyPages, pausedPages, workAfterMs };
+    const { pauseMs, phasesMs, copiedPages: pausedPages } = checkpoint;
+    return { pauseMs, phasesMs, dirtyPages, pausedPages, workAfterMs };
   }
 
   #encode(count: number): void {

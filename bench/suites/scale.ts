@@ -1,7 +1,7 @@
 import { WriteProtectTracker } from '../../primary/capture/write-protect.ts';
 import { attempt } from '../attempt.ts';
 import { withCountingGuest } from '../counting-guest.ts';
-import { LivePauses, type PausedEpoch, type PausePair } from '../live-pauses.ts';
+import { type EpochNumber, LivePauses, type PausedEpoch, type PausePair } from '../live-pauses.ts';
 import { type MeasuredRow, median, type Row } from '../row.ts';
 import { slopeOf } from '../slope.ts';
 import type { Suite, SuiteOptions } from '../suite.ts';
@@ -132,7 +132,7 @@ function rowsOf(
   });
 }
 
-function values(epochs: readonly PausedEpoch[], key: keyof PausedEpoch): number[] {
+function values(epochs: readonly PausedEpoch[], key: EpochNumber): number[] {
   return epochs.map((epoch) => epoch[key]);
 }
 

@@ -284,10 +284,11 @@ export class BackupAgent {
         const { epoch, pages, bytes, applyMs } = committed;
         const { session } = about;
         emit({ kind: 'commit', epoch, session, pages, bytes, applyMs, ramDigest });
-        this.#parts.peer.heard();
         this.#parts.inputLog?.committed(epoch);
         this.#mailbox.post({ kind: 'committed', session, epoch });
       },
+      // What came before the primary died is committed after it: a commit says nothing of it.
+      onArrived: () => this.#parts.peer.heard(),
       onTerm: (number) => this.#control.raise(number),
       onOlderEpochGivenUp: () =>
         this.#mailbox.post({ kind: 'older-epoch-given-up', session: about.session }),

@@ -1,3 +1,4 @@
+import { bounds } from '../../shared/bounds.ts';
 import { basisOf, beginsSync, type KnownChanges } from '../../shared/change-basis.ts';
 import type { AlarmClock } from '../../shared/clock.ts';
 import type { CodecSettings } from '../../shared/codec/codec-settings.ts';
@@ -36,6 +37,8 @@ export interface ReplicaSessionParts {
   readonly guestName: GuestName;
   readonly emit: EmitEvent;
   onCommitted(committed: CommittedEpoch): void;
+  /** Frames came from the primary, whenever they are handled. Called every `watchTickMs` at most. */
+  onArrived(): void;
   /** The frames that come now are of a higher term than those before. */
   onTerm(term: Term): void;
   /** The store had to give up the older epoch to make room for a synchronisation. */
@@ -56,6 +59,7 @@ export class ReplicaSession {
   readonly #verification: ReplicaVerification;
   readonly #refusals = new RefusalCount();
   #last: Epoch = epoch(0);
+  #arrivalToldAtMs = Number.NEGATIVE_INFINITY;
 
   private constructor(parts: ReplicaSessionParts, decoder: EpochDecoder) {
     this.about = parts.about;
@@ -88,6 +92,7 @@ export class ReplicaSession {
         else if (held && store.holds() === null) parts.onOlderEpochGivenUp();
       },
       onBroken: (error) => parts.onFailed(error),
+      onArrived: () => this.#arrived(),
       onTerm: (term) => parts.onTerm(term),
       onRefused: (error) => this.#refused(error),
     });
@@ -111,6 +116,13 @@ export class ReplicaSession {
   /** Compares RAM with what was written, for the primary, once `number` is committed. */
   verify(number: Epoch, incoming: Incoming): void {
     this.#verification.ask(number, this.#last, incoming);
+  }
+
+  #arrived(): void {
+    const nowMs = this.#parts.clock.nowMs();
+    if (nowMs - this.#arrivalToldAtMs < bounds.watchTickMs) return;
+    this.#arrivalToldAtMs = nowMs;
+    this.#parts.onArrived();
   }
 
   /** A frame of another session or guest, or of an older term. */

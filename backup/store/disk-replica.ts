@@ -8,7 +8,7 @@ import { type DiskJournal, DiskJournals } from './disk-journals.ts';
 import { journalRoomBytes, ProvenJournal } from './proven-journal.ts';
 import type { DiskReference } from './replica-state.ts';
 import { corrupt } from './store-errors.ts';
-import { Turns } from './turns.ts';
+import { TimedTurns } from './turns.ts';
 
 export interface DiskReplicaOptions {
   /** For journals alone, on a disk of the host. Made if need be. */
@@ -66,7 +66,7 @@ export class DiskReplica {
   add(epoch: Epoch, body: Uint8Array): void {
     const changes = [...diskChanges(body, this.#sizes)];
     const found = this.#changes.get(epoch) ?? this.#begin(epoch);
-    if (found.journal === undefined) this.#write(changes);
+    if (found.journal === undefined) for (const change of changes) this.#write(change);
     else this.#journals.add(found.journal, body);
     found.digest.update(body);
     found.bytes += body.byteLength;
@@ -156,14 +156,16 @@ export class DiskReplica {
     inPlace: boolean,
     room: Uint8Array,
   ): Promise<void> {
-    const turns = new Turns();
+    const turns = new TimedTurns();
     const path = this.#journals.path(epoch);
     const journal = await ProvenJournal.read(path, reference, { room, turns });
     try {
       await this.#options.willChange?.(inPlace);
       for (const body of journal.bodies()) {
-        this.#write(this.#changesIn(body, epoch));
-        await turns.after(Math.ceil(body.byteLength / 4096));
+        for (const change of this.#changesIn(body, epoch)) {
+          this.#write(change);
+          await turns.after();
+        }
       }
     } finally {
       journal.close();
@@ -180,15 +182,13 @@ export class DiskReplica {
     }
   }
 
-  #write(changes: Iterable<DiskChange>): void {
-    for (const { disk, offset, length, data } of changes) {
-      const image = this.#options.images[disk]!;
-      try {
-        if (data === undefined) image.zero(offset, length, true);
-        else image.write(offset, data);
-      } catch (error) {
-        throw diskError(image.path, error);
-      }
+  #write({ disk, offset, length, data }: DiskChange): void {
+    const image = this.#options.images[disk]!;
+    try {
+      if (data === undefined) image.zero(offset, length, true);
+      else image.write(offset, data);
+    } catch (error) {
+      throw diskError(image.path, error);
     }
   }
 }

@@ -5,11 +5,14 @@ import type { IncomingEpoch } from './incoming-epoch.ts';
 import type { ReplicaRecord } from './replica-record.ts';
 import type { DiskReference } from './replica-state.ts';
 import { incomplete, journalFull } from './store-errors.ts';
+import { TimedTurns } from './turns.ts';
 
 /** What the store does with the guest's disks, if it has any: where changes wait, and until when. */
 export class DiskStage {
   readonly #disks: DiskReplica | null;
   readonly #record: ReplicaRecord;
+  /** Of frames that wait already one is taken after the other, without the event loop. */
+  readonly #turns = new TimedTurns();
 
   /** Journals that the record in force does not seal are dropped. */
   constructor(disks: DiskReplica | null, record: ReplicaRecord) {
@@ -35,6 +38,7 @@ export class DiskStage {
       throw journalFull(epoch);
     }
     disks.add(epoch, body);
+    await this.#turns.after();
   }
 
   /** RAM of the epoch is written in place: so is what waits for the disks. */

@@ -5,7 +5,7 @@ import { readFully } from './alternating-file.ts';
 import { bodyBytesMax, headBytes } from './disk-journals.ts';
 import type { DiskReference } from './replica-state.ts';
 import { corrupt } from './store-errors.ts';
-import type { Turns } from './turns.ts';
+import type { TimedTurns } from './turns.ts';
 
 /** Records that are read at once: as many whole ones as fit. */
 const pieceBytesMax = 4 * 2 ** 20;
@@ -53,7 +53,7 @@ export class ProvenJournal {
   static async read(
     path: string,
     reference: DiskReference,
-    { room, turns }: { readonly room: Uint8Array; readonly turns: Turns },
+    { room, turns }: { readonly room: Uint8Array; readonly turns: TimedTurns },
   ): Promise<ProvenJournal> {
     const journal = new ProvenJournal(path, room);
     try {
@@ -83,7 +83,7 @@ export class ProvenJournal {
     closeSync(this.#descriptor);
   }
 
-  async #prove({ bytes, digest: sealed }: DiskReference, turns: Turns): Promise<void> {
+  async #prove({ bytes, digest: sealed }: DiskReference, turns: TimedTurns): Promise<void> {
     const digest = new EpochDigest();
     const keepMax = this.#room.byteLength - pieceBytesMax;
     let [at, keptBytes] = [0, 0];
@@ -107,7 +107,7 @@ export class ProvenJournal {
       });
       if (isKept) keptBytes += length;
       at += length;
-      await turns.after(Math.ceil(length / 4096));
+      await turns.after();
     }
     if (digest.value() !== sealed) throw corrupt(this.#path, 'its checksum is wrong');
   }

@@ -15,6 +15,7 @@ import { bounds } from '../bounds.ts';
 export class SilenceDetector {
   readonly #limits: DetectorLimits;
   #lastHeardAtMs: number | undefined;
+  #lastBeatAtMs: number | undefined;
   #progress: string | undefined;
   #progressAtMs = 0;
   #lastEchoAtMs: number;
@@ -43,9 +44,12 @@ export class SilenceDetector {
   step(event: DetectorInput): readonly DetectorEvent[] {
     switch (event.kind) {
       case 'heartbeat':
-        return this.#heard(event.progress, event.nowMs);
+        return this.#heardBeat(event.progress, event.nowMs);
+      case 'other-sign':
+        return this.#heard(event.nowMs);
       case 'follow':
         this.#lastHeardAtMs = event.nowMs;
+        this.#lastBeatAtMs = undefined;
         this.#deafMs = 0;
         this.#progress = undefined;
         this.#silent = false;
@@ -62,16 +66,22 @@ export class SilenceDetector {
     }
   }
 
-  #heard(progress: string | undefined, nowMs: number): readonly DetectorEvent[] {
+  #heard(nowMs: number): DetectorEvent[] {
     const events: DetectorEvent[] = [];
     if (this.#lastHeardAtMs === undefined) events.push({ kind: 'heard-first', atMs: nowMs });
     else if (this.#silent) {
       events.push({ kind: 'back', atMs: nowMs, silentMs: nowMs - this.#lastHeardAtMs });
     }
-    const gapMs = nowMs - (this.#lastHeardAtMs ?? nowMs);
     this.#lastHeardAtMs = nowMs;
     this.#deafMs = 0;
     this.#silent = false;
+    return events;
+  }
+
+  #heardBeat(progress: string | undefined, nowMs: number): readonly DetectorEvent[] {
+    const events = this.#heard(nowMs);
+    const gapMs = nowMs - (this.#lastBeatAtMs ?? nowMs);
+    this.#lastBeatAtMs = nowMs;
     // After a gap nobody knows when the counters moved last.
     const unknown = progress === undefined || gapMs > this.#limits.limitMs;
     if (unknown || progress !== this.#progress) {
@@ -131,6 +141,8 @@ const standstillShare = 0.25;
 export type DetectorInput =
   /** `progress` changes when the peer gets on; undefined while it need not. */
   | { readonly kind: 'heartbeat'; readonly progress: string | undefined; readonly nowMs: number }
+  /** Something else came from the peer: it lives, and says nothing of how it gets on. */
+  | { readonly kind: 'other-sign'; readonly nowMs: number }
   /** Another peer counts from now on; that it has just shown itself counts as a heartbeat. */
   | { readonly kind: 'follow'; readonly nowMs: number }
   | { readonly kind: 'echo'; readonly nowMs: number }

@@ -75,8 +75,7 @@ export class Watch {
 
   /** Something else than a heartbeat came from the peer: it lives, whatever it gets done. */
   heard(): void {
-    const nowMs = this.#options.clock.nowMs();
-    this.#step({ kind: 'heartbeat', progress: undefined, nowMs });
+    this.#step({ kind: 'other-sign', nowMs: this.#options.clock.nowMs() });
   }
 
   /** To be called every `bounds.watchTickMs`: looks at the clock and speaks to itself. */

@@ -41,6 +41,8 @@ export interface StreamReceiverOptions {
    * an older term (`E_FRAME_STALE`) was refused: once for each.
    */
   readonly onRefused?: (error: UnderstudyError) => void;
+  /** A frame of this session came and was taken; it is handled when its turn comes. */
+  readonly onArrived?: () => void;
   /** The frames that come now are of a higher term than those before. */
   readonly onTerm?: (term: Term) => void;
   readonly clock?: AlarmClock;
@@ -119,6 +121,7 @@ export class StreamReceiver {
     const size = bytes.byteLength;
     const effects = this.#step({ kind: 'frame', sequence, bytes: size, nowMs });
     if (!effects.some((effect) => effect.kind === 'accept')) return;
+    this.#options.onArrived?.();
     if (frame.term > this.#term) {
       this.#term = frame.term;
       this.#options.onTerm?.(frame.term);

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import test from 'ava';
 import { DiskJournals } from '../../../backup/store/disk-journals.ts';
 import { journalRoomBytes, ProvenJournal } from '../../../backup/store/proven-journal.ts';
-import { Turns } from '../../../backup/store/turns.ts';
+import { TimedTurns } from '../../../backup/store/turns.ts';
 import { EpochDigest } from '../../../shared/codec/digest.ts';
 import { epoch } from '../../../shared/ids.ts';
 
@@ -32,7 +32,7 @@ async function bodiesOf(journals: DiskJournals, number: number, values: readonly
   for (const value of values) digest.update(Buffer.alloc(10 * kib, value));
   const reference = { bytes: values.length * 10 * kib, digest: digest.value() };
   const journal = await ProvenJournal.read(journals.path(epoch(number)), reference, {
-    ...{ room, turns: new Turns() },
+    ...{ room, turns: new TimedTurns() },
   });
   const found = Array.from(journal.bodies(), (body) => body[0]!);
   journal.close();

@@ -46,7 +46,13 @@ const secret = randomBytes(secretBytes);
 await ReplicaSession.open({
   settings: { pageCount: memory.pageCount, blockBytes: 64, hash: 'xxh3', secret },
   ...{ about, protocol: 2, windowBytes, store, transport: bus.connect(), guestName: name },
-  ...{ clock: monotonicClock, emit: () => {}, onCommitted: () => {}, onTerm: () => {} },
+  ...{
+    clock: monotonicClock,
+    emit: () => {},
+    onCommitted: () => {},
+    onArrived: () => {},
+    onTerm: () => {},
+  },
   ...{ onOlderEpochGivenUp: () => {}, onFailed: fail },
 });
 const subjects = subjectsOf(name);

@@ -12,7 +12,7 @@ import { join } from 'node:path';
 import test from 'ava';
 import { DiskJournals } from '../../../backup/store/disk-journals.ts';
 import { ProvenJournal } from '../../../backup/store/proven-journal.ts';
-import { Turns } from '../../../backup/store/turns.ts';
+import { TimedTurns } from '../../../backup/store/turns.ts';
 import { EpochDigest } from '../../../shared/codec/digest.ts';
 import { epoch } from '../../../shared/ids.ts';
 import { Random } from '../../../shared/random.ts';
@@ -49,7 +49,11 @@ async function withJournal(work: (at: Case) => Promise<void>): Promise<void> {
       ...{ path, bodies },
       offsetOf: (body) => bodies.slice(0, body).reduce((sum, { length }) => sum + 4 + length, 0),
       read: () =>
-        ProvenJournal.read(path, { bytes, digest: digest.value() }, { room, turns: new Turns() }),
+        ProvenJournal.read(
+          path,
+          { bytes, digest: digest.value() },
+          { room, turns: new TimedTurns() },
+        ),
     });
   } finally {
     journals.close();

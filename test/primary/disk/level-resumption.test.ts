@@ -132,7 +132,12 @@ async function session(
   const replica = await ReplicaSession.open({
     ...{ about, settings, protocol: 2, windowBytes, store, disks: server, origin },
     ...{ transport: theirs, clock: monotonicClock, guestName: name, emit: () => {} },
-    ...{ onCommitted: () => {}, onTerm: () => {}, onOlderEpochGivenUp: () => {} },
+    ...{
+      onCommitted: () => {},
+      onArrived: () => {},
+      onTerm: () => {},
+      onOlderEpochGivenUp: () => {},
+    },
     onFailed: failed,
   });
   new ControlChannel(theirs, name, 'backup').listen((incoming) => {

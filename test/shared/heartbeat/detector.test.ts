@@ -133,6 +133,40 @@ test('a peer whose counters stand still is wedged; one that need not move is not
   t.is(b.told.length, 3);
 });
 
+test('who is heard by other signs alone is not silent, and is once they end', (t) => {
+  const b = new Bench();
+  b.run(1000, true);
+  for (let i = 0; i < 20; i++) {
+    b.run(100, false);
+    b.step({ kind: 'other-sign', nowMs: b.nowMs });
+  }
+  t.deepEqual(b.told, ['heard-first@50']);
+  b.run(1000, false);
+  t.deepEqual(b.told.slice(1), ['silent@3210']);
+  b.step({ kind: 'other-sign', nowMs: b.nowMs });
+  t.deepEqual(b.told.slice(2), ['back@4000']);
+});
+
+test('other signs of life do not hide that a peer is wedged, nor make it so', (t) => {
+  const b = new Bench();
+  const signs = (ms: number, beats: boolean) => {
+    for (let done = 0; done < ms; done += 100) {
+      b.run(100, beats, () => '7/6');
+      b.step({ kind: 'other-sign', nowMs: b.nowMs });
+    }
+  };
+  signs(6000, true);
+  t.deepEqual(b.told, ['heard-first@50', 'wedged@5050']);
+  const later = new Bench();
+  later.run(1000, true, () => '7/6');
+  for (let i = 0; i < 100; i++) {
+    later.run(100, false);
+    later.step({ kind: 'other-sign', nowMs: later.nowMs });
+  }
+  later.run(1000, true, () => '7/6');
+  t.deepEqual(later.told, ['heard-first@50'], 'nobody knows when the counters moved');
+});
+
 test('after a time without heartbeats nobody is wedged for it', (t) => {
   const b = new Bench();
   b.run(1000, true, () => '7/6');
@@ -146,14 +180,14 @@ test('after a time without heartbeats nobody is wedged for it', (t) => {
 test('silence is never told unless the peer was not heard for the limit and we could hear', (t) => {
   const action = fc.record({
     waitMs: fc.integer({ min: 1, max: 300 }),
-    what: fc.constantFrom('heartbeat', 'echo', 'tick', 'tick', 'down', 'up'),
+    what: fc.constantFrom('heartbeat', 'other-sign', 'echo', 'tick', 'tick', 'down', 'up'),
   });
   const property = fc.property(fc.array(action, { maxLength: 100 }), (actions) => {
     const detector = new SilenceDetector(true, 0, limits);
     let [nowMs, heardAtMs, echoAtMs, connected] = [0, -1, 0, true];
     for (const { waitMs, what } of actions) {
       nowMs += waitMs;
-      if (what === 'heartbeat') heardAtMs = nowMs;
+      if (what === 'heartbeat' || what === 'other-sign') heardAtMs = nowMs;
       if (what === 'echo') echoAtMs = nowMs;
       if (what === 'down') connected = false;
       if (what === 'up') connected = true;
@@ -162,7 +196,7 @@ test('silence is never told unless the peer was not heard for the limit and we c
           ? { kind: 'heartbeat', progress: undefined, nowMs }
           : what === 'down' || what === 'up'
             ? { kind: 'connection', connected, nowMs }
-            : { kind: what as 'echo' | 'tick', nowMs };
+            : { kind: what as 'other-sign' | 'echo' | 'tick', nowMs };
       for (const event of detector.step(input)) {
         if (event.kind !== 'silent') continue;
         t.true(connected && heardAtMs >= 0);

@@ -196,8 +196,8 @@ export class DiskReplica {
 function diskError(path: string, error: unknown): unknown {
   const code = systemCode(error);
   if (code === undefined) return error;
-  return new UnderstudyError('E_DISK_IO', `the disk ${path} can't be written: ${code}`, {
-    hint: 'See the room and the state of its file system; what is sealed is applied later.',
+  return new UnderstudyError('E_DISK_IO', `this host's replica ${path} can't be written: ${code}`, {
+    hint: 'Give its file system room, or mend the disk; what is sealed is written when it can be.',
     fields: { path, code },
     cause: error,
   });

@@ -30,6 +30,7 @@ import {
 } from './disk-control.ts';
 import { DiskImage } from './disk-image.ts';
 import { DiskPages } from './disk-pages.ts';
+import { diskHint, type Trouble, troubleOf } from './disk-trouble.ts';
 import { type DiskState, LoggedDisk } from './logged-disk.ts';
 
 if (parentPort === null) throw new Error('disk-worker.ts runs as a worker');
@@ -60,7 +61,6 @@ let settling = false;
 let generation = 0;
 const settleEveryMs = 10_000;
 const troubleMs = 60_000;
-const diskHint = 'See the state of the disk and its file system on this host.';
 let server: NbdServer | undefined;
 let digester: { readonly settings: DigestSettings; readonly it: PageDigester } | undefined;
 
@@ -129,13 +129,17 @@ function onMessage(message: ToDiskThread): void {
       say({ kind: 'done', call: message.call, result: undefined });
       return;
     case 'digests':
-      answer(message.call, () => digests(message.range, message.settings));
+      answer(message.call, () => digests(message.range, message.settings), message.range.disk);
       return;
     case 'copy':
-      answer(message.call, async () => {
-        disks[message.disk]!.copy(message.pages);
-        return undefined;
-      });
+      answer(
+        message.call,
+        async () => {
+          disks[message.disk]!.copy(message.pages);
+          return undefined;
+        },
+        message.disk,
+      );
       return;
     case 'acked':
       if (message.log === logNumber) takeAck(basisOf(message.session, message.epoch, false));
@@ -226,17 +230,10 @@ function startLog(log: number, frameBytes: number): void {
 }
 
 /** The guest is told of each failure, an operator of the first one of its kind in a while. */
-function trouble(disk: number, what: string, error: unknown): void {
-  const code = systemCode(error);
-  if (code === undefined) return;
-  const { path } = images[disk]!;
-  if (error instanceof UnderstudyError) {
-    const message = `${error.message}; ${what} ${path} was refused for the guest, which was told: EIO`;
-    tell(disk, { code, message, hint: error.hint });
-  } else {
-    const message = `${what} ${path} failed for the guest, which was told: ${code}`;
-    tell(disk, { code: 'E_DISK_IO', message, hint: diskHint });
-  }
+function trouble(disk: number, what: Trouble, error: unknown): void {
+  const runsHere = changesNow() === changesAre.open;
+  const found = troubleOf({ path: images[disk]!.path, what, error, runsHere });
+  if (found !== undefined) tell(disk, found);
 }
 
 function tell(disk: number, error: PlainError): void {
@@ -333,21 +330,25 @@ async function digests(range: PageRange, settings: DigestSettings): Promise<BigU
 /** Pages digested before the guest's requests get their turn. */
 const pagesPerTurn = 256;
 
-function answer(call: number, work: () => Promise<CallResult>): void {
+/** `disk`: the one whose image the work reads. */
+function answer(call: number, work: () => Promise<CallResult>, disk?: number): void {
   work().then(
     (result) => say({ kind: 'done', call, result }),
-    (error: unknown) => say({ kind: 'not-done', call, error: plain(error) }),
+    (error: unknown) => say({ kind: 'not-done', call, error: plain(error, disk) }),
   );
 }
 
-function plain(error: unknown): PlainError {
+function plain(error: unknown, disk?: number): PlainError {
   if (error instanceof UnderstudyError) {
     const { code, message, hint } = error;
     return { code, message, hint };
   }
   const cause = systemCode(error);
   if (cause === undefined) throw error;
-  return { code: 'E_DISK_IO', message: (error as Error).message, hint: diskHint };
+  const { message: why } = error as Error;
+  const message =
+    disk === undefined ? why : `reading ${images[disk]!.path} for its other copy: ${why}`;
+  return { code: 'E_DISK_IO', message, hint: diskHint };
 }
 
 function say(message: FromDiskThread): void {

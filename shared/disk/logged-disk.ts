@@ -7,6 +7,7 @@ import type { ChangeMap } from './change-map.ts';
 import { changesAre, diskControl } from './disk-control.ts';
 import type { DiskImage } from './disk-image.ts';
 import { diskPageCount } from './disk-pages.ts';
+import type { Trouble } from './disk-trouble.ts';
 
 /** What all disks of a guest have in common. */
 export interface DiskState {
@@ -14,8 +15,8 @@ export interface DiskState {
   readonly control: Int32Array;
   /** To be called when the guest stops: each ends the waiting of a FLUSH. */
   readonly flushing: Set<() => void>;
-  /** The host failed what the guest asked for: reading, writing or syncing. */
-  readonly trouble: (disk: number, what: string, error: unknown) => void;
+  /** The host failed reading, writing or syncing, which the guest asked for unless it is `own`. */
+  readonly trouble: (disk: number, what: Trouble, error: unknown) => void;
 }
 
 type Image = Omit<DiskImage, 'close' | 'path' | 'nextData' | 'identity'>;
@@ -101,7 +102,7 @@ export class LoggedDisk implements NbdDisk {
       this.#failed = undefined;
       throw failed;
     }
-    const synced = this.#sync();
+    const synced = this.#sync('syncing');
     const { log, control, flushing } = this.#state;
     if (log === undefined) {
       await synced;
@@ -143,7 +144,7 @@ export class LoggedDisk implements NbdDisk {
   /** Syncs behind the guest's back: where that fails, the next FLUSH tells of it, too. */
   async syncBehind(): Promise<void> {
     try {
-      await this.#sync();
+      await this.#sync('own syncing');
     } catch (error) {
       this.#failed = error;
       throw error;
@@ -170,20 +171,20 @@ export class LoggedDisk implements NbdDisk {
    * The system tells one sync of what could not be written, not every one that waits for it: what
    * another one was told meanwhile counts here, too.
    */
-  async #sync(): Promise<void> {
+  async #sync(what: 'syncing' | 'own syncing'): Promise<void> {
     const before = this.#failure;
     try {
       await this.#image.flush();
     } catch (error) {
       this.#failure = { error };
-      this.#state.trouble(this.#disk, 'syncing', error);
+      this.#state.trouble(this.#disk, what, error);
       throw error;
     }
     if (this.#failure !== before) throw this.#failure?.error;
   }
 
   /** An operator hears of what fails. */
-  #told<T>(what: string, work: () => T): T {
+  #told<T>(what: 'reading' | 'writing', work: () => T): T {
     try {
       return work();
     } catch (error) {

@@ -9,7 +9,6 @@ import { monotonicClock } from '../shared/clock.ts';
 import type { Guest } from '../shared/guest/guest.ts';
 import { epoch } from '../shared/ids.ts';
 import { SpanList } from '../shared/observe/spans.ts';
-import type { PageSet } from '../shared/page-set.ts';
 import { defaultEncoder } from './encoder-options.ts';
 
 /** What one epoch cost, with live rounds or without. */
@@ -95,10 +94,10 @@ export class LivePauses {
     const checkpoint = await takeCheckpoint({
       ...{ guest, written, slots, clock: monotonicClock, withBaseline: false },
       drain: () => Promise.reject(new Error('an epoch did not fit the buffer')),
-      beforeForget: (scanned: PageSet, scanMs: number) => {
+      beforeForget: (pause) => {
         written.toCapture.addAll(written.candidates);
         dirtyPages = written.toCapture.size;
-        if (isLive) rounds.paused(scanned, scanMs, dirtyPages);
+        if (isLive) rounds.paused(pause, dirtyPages);
       },
     });
     const resumedAt = performance.now();

@@ -27,8 +27,18 @@ export interface CheckpointOptions {
   readonly staysPaused?: boolean;
   /** Called at the end of the pause: whatever the guest has said by then belongs to it. */
   readonly beforeResume?: () => void;
-  /** Sees what the last scan found, after the pause; `written` is forgotten next. */
-  readonly beforeForget?: (scanned: PageSet, scanMs: number) => void;
+  /** Sees what was captured, after the pause; `written` is forgotten next. */
+  readonly beforeForget?: (pause: PausedCapture) => void;
+}
+
+/** What a pause captured, and how long it took. */
+export interface PausedCapture {
+  /** What its scan found: valid until the next one. */
+  readonly scanned: PageSet;
+  readonly scanMs: number;
+  readonly copiedPages: number;
+  /** With the time for draining, where there were more pages than room. */
+  readonly copyMs: number;
 }
 
 export interface Checkpoint {
@@ -79,7 +89,8 @@ export async function takeCheckpoint(options: CheckpointOptions): Promise<Checkp
     if (options.staysPaused !== true) await guest.resume();
     const resumedAtMs = clock.nowMs();
     // All of them have reached the slots or the stream: the books start anew.
-    options.beforeForget?.(scanned, scannedAtMs - scanStartMs);
+    const scanMs = scannedAtMs - scanStartMs;
+    options.beforeForget?.({ scanned, scanMs, copiedPages, copyMs: copiedAtMs - scannedAtMs });
     written.forget();
     return {
       copiedPages,
@@ -89,7 +100,7 @@ export async function takeCheckpoint(options: CheckpointOptions): Promise<Checkp
       pauseMs: resumedAtMs - pausedAtMs,
       phasesMs: {
         stop: stoppedAtMs - pausedAtMs,
-        scan: scannedAtMs - scanStartMs,
+        scan: scanMs,
         copy: copiedAtMs - scannedAtMs,
         device: savedAtMs - copiedAtMs + (scanStartMs - stoppedAtMs),
         resume: resumedAtMs - savedAtMs,

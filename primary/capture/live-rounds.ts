@@ -3,6 +3,7 @@ import type { Clock } from '../../shared/clock.ts';
 import type { SpanList } from '../../shared/observe/spans.ts';
 import { PageSet } from '../../shared/page-set.ts';
 import type { CaptureSlots } from './capture-slots.ts';
+import type { PausedCapture } from './checkpoint.ts';
 import {
   costsAtStart,
   fixedRound,
@@ -52,6 +53,8 @@ export class LiveRounds {
   readonly #batch: PageSet;
   #costs: RoundCosts = costsAtStart;
   #scannedAtMs = 0;
+  /** This epoch was scanned live. */
+  #isWarm = false;
   #rounds = 0;
   #pages = 0;
 
@@ -73,7 +76,7 @@ export class LiveRounds {
   /** Whether a look at the running guest is cheaper than a checkpoint by far. */
   get looksPay(): boolean {
     const { roundsWanted, written } = this.#parts;
-    return roundsWanted !== 0 && written.canScanLive && this.#costs.scanMs < lookMsMax;
+    return roundsWanted !== 0 && written.canScanLive && this.#costs.coldScanMs < lookMsMax;
   }
 
   /**
@@ -103,15 +106,21 @@ export class LiveRounds {
   }
 
   /**
-   * The pause has come and `written` was scanned: learns from it. `scanned`: what that scan found;
-   * `pages`: what the epoch wrote in all.
+   * The pause has come and `written` was scanned: learns from it. `pages`: what the epoch wrote in all.
    */
-  paused(scanned: PageSet, scanMs: number, pages: number): LiveResult {
+  paused({ scanned, scanMs, copiedPages, copyMs }: PausedCapture, pages: number): LiveResult {
     if (this.#rounds > 0 || this.#found.size > 0) {
       this.#again.addAll(scanned);
       this.#forecast.observe(this.#found, this.#again);
     }
-    this.#costs = learnCosts(this.#costs, { scanMs, pagesPerEpoch: pages });
+    this.#costs = learnCosts(this.#costs, {
+      ...(this.#isWarm ? { scanMs } : { coldScanMs: scanMs }),
+      pagesPerEpoch: pages,
+    });
+    this.#isWarm = false;
+    if (copiedPages >= samplePagesMin && copiedPages <= this.#parts.slots.capacityPages / 2) {
+      this.#costs = learnCosts(this.#costs, { copyMsPerPage: copyMs / copiedPages });
+    }
     this.#found.clear();
     this.#again.clear();
     const result = { rounds: this.#rounds, pages: this.#pages };
@@ -129,7 +138,7 @@ export class LiveRounds {
     if (round === 0) {
       // What looks have found before counts as found now.
       this.#found.addAll(written.toCapture);
-      this.#costs = learnCosts(this.#costs, { scanMs: nowMs - startedAtMs });
+      this.#costs = learnCosts(this.#costs, { coldScanMs: nowMs - startedAtMs });
     } else {
       this.#again.addAll(scanned);
       const tookMs = nowMs - this.#scannedAtMs;
@@ -143,6 +152,7 @@ export class LiveRounds {
       }
     }
     this.#scannedAtMs = nowMs;
+    this.#isWarm = true;
   }
 
   /** Puts the pages of the set that are not forecast to be hot into the batch; how many. */

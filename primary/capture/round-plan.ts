@@ -18,8 +18,10 @@
 
 /** Measured, and smoothed from round to round. */
 export interface RoundCosts {
-  /** A scan of a running or paused guest. */
+  /** A scan just after another one. */
   readonly scanMs: number;
+  /** One after a while: the guest's page tables, 2 MiB a GiB, have to come from memory again. */
+  readonly coldScanMs: number;
   readonly copyMsPerPage: number;
   /** Encoding, and handing over to the stream: with a slow link its waiting is in here. */
   readonly sendMsPerPage: number;
@@ -33,6 +35,7 @@ export interface RoundCosts {
 /** Before anything was measured: as on a slow core, so that the first rounds are careful. */
 export const costsAtStart: RoundCosts = {
   scanMs: 1,
+  coldScanMs: 1,
   copyMsPerPage: 0.001,
   sendMsPerPage: 0.008,
   writtenPerMs: 0,
@@ -54,6 +57,7 @@ export function learnCosts(costs: RoundCosts, sample: CostSample): RoundCosts {
     sample[key] === undefined ? costs[key] : costs[key] + weight * (sample[key] - costs[key]);
   return {
     scanMs: smooth('scanMs'),
+    coldScanMs: smooth('coldScanMs'),
     copyMsPerPage: smooth('copyMsPerPage'),
     sendMsPerPage: smooth('sendMsPerPage'),
     writtenPerMs: smooth('writtenPerMs'),
@@ -72,9 +76,22 @@ const sendMsMin = 5;
 /** … unless more than this share of its pages is expected to be sent again. */
 const sentTwiceShareMax = 0.5;
 
-/** Whether a live scan may shorten the next pause at all. An idle guest gets none. */
+/** A longer scan is one of the `scan` tracker, or of a very large guest: not made for its warmth. */
+const warmingScanMsMax = 20;
+/** A millisecond of work beside the guest that is worth one of a pause. */
+const workPerPause = 2;
+
+/**
+ * Whether a live scan may shorten the next pause at all: by what needs no copy in it, and as the
+ * scan of the pause finds its tables in the cache. An idle guest gets none.
+ */
 export function roundsPay(costs: RoundCosts): boolean {
-  return costs.pagesPerEpoch * costs.copyMsPerPage > gainMsMin + costs.scanMs;
+  const { coldScanMs, scanMs } = costs;
+  const copyMs = costs.pagesPerEpoch * costs.copyMsPerPage;
+  if (copyMs > gainMsMin + coldScanMs) return true;
+  if (coldScanMs > warmingScanMsMax) return false;
+  const warmthMs = Math.max(0, coldScanMs - scanMs);
+  return copyMs > gainMsMin && copyMs + warmthMs > gainMsMin + coldScanMs / workPerPause;
 }
 
 export interface RoundView {

@@ -266,12 +266,12 @@ export class Session {
         this.#check.captured(number);
         this.#parts.onBarrier();
       },
-      beforeForget: (scanned, scanMs) => {
+      beforeForget: (pause) => {
         this.#audit.settle(written.candidates);
         this.#audit.settle(written.toCapture);
         written.toCapture.addAll(written.candidates);
         dirtyPages = written.toCapture.size;
-        live = this.#rounds.paused(scanned, scanMs, dirtyPages);
+        live = this.#rounds.paused(pause, dirtyPages);
         this.#directIoBefore = undefined;
       },
     });

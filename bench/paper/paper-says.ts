@@ -37,10 +37,11 @@ stands still for a copy in memory, and the bytes go out beside the running guest
 rounds have copied most pages before the pause (the paper's FGBI has none), and its floor is \`stop\`,
 device state and \`cont\`. Of 127 such pauses on memory-256 (apart from this run, other work beside it,
 QEMU not yet woken before; a median of 5.8 ms) medians were 2.4 ms for \`stop\`, 0.7 for the scan,
-0.2 for the copy of some 500 pages, 0.5 for device state and 0.6 for \`cont\`: most of a median is
-QEMU's, in \`remus\` as in \`fgbi\`. \`llm\` pauses for everything that was written in 20 periods; where
-that is more than the capture buffer holds, it is sent inside the pause. An emulated guest writes
-less memory in the same time than the paper's did.`,
+0.2 for the copy of some 500 pages, 0.5 for device state and 0.6 for \`cont\`: what modes differ in
+is the smaller part. (\`stop\` includes waiting for the core that the agents and the server share.)
+\`llm\` pauses for everything that was written in 20 periods; where that is more than the capture
+buffer holds, it is sent inside the pause. An emulated guest writes less memory in the same time
+than the paper's did.`,
   overhead: `Why ours differ: the agents have a core of their own here, so hashing costs the guest
 little whatever the block size; what the guest pays is the pause, and the first write to each page
 after a checkpoint. The paper's overhead is a longer runtime of the application, ours less work in

@@ -357,8 +357,10 @@ export class BackupAgent {
   }
 
   async #resumeGuest(): Promise<BackupEvent> {
-    const { emit, peer, network } = this.#parts;
-    network.connect(this.#parts.inputLog?.toReplay.slice() ?? []);
+    const { emit, peer, network, inputLog: log } = this.#parts;
+    // Where its primary paused the guest for us, nobody heard what it does not know.
+    const isPlanned = this.#state.name === 'taking-over' && this.#state.planned;
+    network.connect(log?.toReplay.slice() ?? [], isPlanned ? undefined : log?.toldBefore);
     this.#isConnected = true;
     this.#parts.disks?.openToChanges();
     peer.rest();

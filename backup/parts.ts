@@ -66,8 +66,11 @@ export interface PeerWatch {
 
 /** The guest's way to the world, silent while it stands by. */
 export interface TakeoverNetwork {
-  /** The guest may run here, and nowhere else. Called before it does; it is told `replay` first. */
-  connect(replay: readonly InputFrame[]): void;
+  /**
+   * The guest may run here, and nowhere else. Called before it does; it is told `replay` first.
+   * `toldBefore`: it is set back to a checkpoint, before which it was told so many of these.
+   */
+  connect(replay: readonly InputFrame[], toldBefore?: number): void;
   /** Once it is connected: what still came for it to the host that it leaves. */
   tell(frames: readonly InputFrame[]): void;
 }

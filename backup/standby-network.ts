@@ -51,10 +51,11 @@ export class StandbyNetwork {
   /**
    * The term is ours, alone: what the guest says goes out, and the network is told where it is.
    * Frames for it wait in its cable until it runs, so that this may be done before. `replay` is what
-   * it was told before and may not know: it comes before anything new. Called again for another
+   * it was told before and may not know: it comes before anything new. `toldBefore`: clients may have
+   * heard more than the guest knows to have said (`RewoundConnections`). Called again for another
    * standby, where the first one failed with what was in its cable.
    */
-  connect(replay: readonly InputFrame[]): void {
+  connect(replay: readonly InputFrame[], toldBefore?: number): void {
     this.#right.mayRun = true;
     this.#network.announce();
     if (replay.length === 0) {
@@ -62,6 +63,9 @@ export class StandbyNetwork {
       return;
     }
     this.#network.letInput(false);
+    if (toldBefore !== undefined) {
+      this.#network.rewind(replay.slice(0, toldBefore).map(({ frame }) => frame));
+    }
     const { clock, emit } = this.#options;
     const replayed = this.#replayed.then(() => replayInput(replay, this.#deliver, clock, emit));
     this.#replayed = replayed;

@@ -19,8 +19,11 @@ export class InputLog {
   #first = 1;
   #frames: InputFrame[] = [];
   #bytes = 0;
-  /** By rising epochs: from where on a guest of that epoch may lack input. */
-  #starts: { readonly epoch: Epoch; readonly from: number }[] = [];
+  /**
+   * By rising epochs: from where on a guest of that epoch may lack input, and from where on it may
+   * have been told after its checkpoint.
+   */
+  #starts: { readonly epoch: Epoch; readonly from: number; after: number }[] = [];
   #committed = 0;
   #warned = false;
 
@@ -47,7 +50,9 @@ export class InputLog {
   add(session: SessionId, message: InputLogMessage): number | undefined {
     if (session !== this.#session) return undefined;
     const { epoch, first, replayFrom, frames } = message;
-    if (epoch > (this.#starts.at(-1)?.epoch ?? 0)) this.#starts.push({ epoch, from: replayFrom });
+    const newest = this.#starts.at(-1);
+    if (epoch > (newest?.epoch ?? 0)) this.#starts.push({ epoch, from: replayFrom, after: first });
+    else if (epoch === newest?.epoch) newest.after = Math.min(newest.after, first);
     this.#forget();
     for (let next = this.last + 1 - first; next >= 0 && next < frames.length; next++) {
       const { card, frame } = frames[next]!;
@@ -74,6 +79,12 @@ export class InputLog {
     return this.#frames;
   }
 
+  /** So many of those the guest was told before its checkpoint, for certain. */
+  get toldBefore(): number {
+    const after = this.#startOfCommitted?.after ?? this.#first;
+    return Math.min(Math.max(0, after - this.#first), this.#frames.length);
+  }
+
   /** What follows `sequence`. */
   after(sequence: number): readonly InputFrame[] {
     return this.#frames.slice(Math.max(0, sequence + 1 - this.#first));
@@ -84,8 +95,12 @@ export class InputLog {
     return this.#first + this.#frames.length - 1;
   }
 
+  get #startOfCommitted() {
+    return this.#starts.findLast(({ epoch }) => epoch <= this.#committed);
+  }
+
   #forget(): void {
-    const start = this.#starts.findLast(({ epoch }) => epoch <= this.#committed);
+    const start = this.#startOfCommitted;
     if (start === undefined) return;
     this.#starts = this.#starts.filter(({ epoch }) => epoch >= start.epoch);
     const count = Math.min(start.from - this.#first, this.#frames.length);

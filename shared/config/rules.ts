@@ -77,8 +77,11 @@ so that one lost sign of life is no takeover: at least ${3 * heartbeat.intervalM
   },
   {
     keys: ['output.rule', 'guest.networks'],
-    check: ({ output, guest }) => {
+    check: ({ output, guest, role }) => {
       if (output === undefined || output.rule === 'commit') return undefined;
+      // A drill puts its own guest on a cable.
+      const isLabGuest = role === 'lab' && guest.kernel === null && guest.disks.length === 0;
+      if (isLabGuest && guest.networks.length === 0) return undefined;
       if (guest.networks.some(({ kind }) => kind === 'cable')) return undefined;
       return `${output.rule} is about networks of kind cable, and the guest has none`;
     },

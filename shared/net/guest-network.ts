@@ -2,6 +2,7 @@ import { isUnderstudyError, type UnderstudyError } from '../errors.ts';
 import { announce } from './announce.ts';
 import { Cable, type CableCounts } from './cable.ts';
 import { networkBounds } from './network-bounds.ts';
+import { RewoundConnections } from './rewound-connections.ts';
 import { openUplink } from './tap.ts';
 import type { Uplink, UplinkConfig, UplinkCounts } from './uplink.ts';
 
@@ -38,6 +39,8 @@ export class GuestNetwork {
   #letsInput = false;
   #isAnnounced = false;
   #stopAnnouncing = () => {};
+  #rewound: RewoundConnections | undefined;
+  #rewoundEnds: NodeJS.Timeout | undefined;
 
   /**
    * Resolves when every uplink is open; the cables connect when QEMU listens. A bridge that is not
@@ -87,7 +90,21 @@ export class GuestNetwork {
 
   /** The guest is told `frame`. False where it was dropped, as a network may. */
   deliver(card: number, frame: Uint8Array): boolean {
-    return this.#lines.get(card)?.cable.send(frame) ?? false;
+    const told = this.#rewound?.told(frame) ?? frame;
+    return this.#lines.get(card)?.cable.send(told) ?? false;
+  }
+
+  /**
+   * The guest was set back to before what clients have heard: from now on, for a while, its TCP is
+   * told of no more than it has sent. `toldBefore`: frames that it was told before that point.
+   */
+  rewind(toldBefore: readonly Uint8Array[]): void {
+    this.#rewound = new RewoundConnections(toldBefore);
+    clearTimeout(this.#rewoundEnds);
+    const end = () => {
+      this.#rewound = undefined;
+    };
+    this.#rewoundEnds = setTimeout(end, networkBounds.rewoundMs).unref();
   }
 
   /** Input that was delivered and that no QEMU can have read yet, of all cards. */
@@ -133,6 +150,7 @@ export class GuestNetwork {
   /** Pulls every cable and gives up every uplink. Nothing is called any more once it resolves. */
   async close(): Promise<void> {
     this.#stopAnnouncing();
+    clearTimeout(this.#rewoundEnds);
     const lines = [...this.#lines.values()];
     this.#lines.clear();
     for (const line of lines) line.isClosed = true;
@@ -147,7 +165,10 @@ export class GuestNetwork {
     const { onWarning } = this.#options;
     const cable = new Cable({
       path: config.path,
-      onFrame: (frame) => this.#onOutput(config.card, frame),
+      onFrame: (frame) => {
+        this.#rewound?.said(frame);
+        this.#onOutput(config.card, frame);
+      },
       onDisconnected: (error) => {
         if (error !== undefined) onWarning(error);
       },

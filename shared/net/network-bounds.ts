@@ -23,6 +23,9 @@ export const networkBounds = Object.freeze({
   /** How long a takeover's replay of input may take, and how soon a full cable is tried again. */
   replayMsMax: 10_000,
   replayRetryMs: 1,
+  /** Connections that a takeover has set back, and how long they have to come to where clients are. */
+  rewoundConnectionsMax: 4096,
+  rewoundMs: 600_000,
   /** What comes for a guest that is handed over: more is dropped. Tens of milliseconds of input. */
   handoverBytesMax: 4 * mib,
   handoverFramesMax: 8 * kib,

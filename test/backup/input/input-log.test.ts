@@ -46,6 +46,21 @@ test('a committed epoch lets go of what its guest has, and of nothing more', (t)
   t.deepEqual(numbers(log), [7, 8], 'where nothing is known of an epoch, as of the one before');
 });
 
+test('what the guest was told before its checkpoint is told apart, and never too much of it', (t) => {
+  const { log } = logOf();
+  log.add(session, batch(1, 6));
+  t.is(log.toldBefore, 0, 'nothing is committed');
+  // The message that says it is lost, and then a batch: what is sent again tells.
+  log.add(session, batch(9, 2, 1, 4));
+  log.add(session, batch(7, 4, 1, 4));
+  log.committed(epoch(1));
+  t.deepEqual(numbers(log), [4, 5, 6, 7, 8, 9, 10]);
+  t.is(log.toldBefore, 3);
+  log.add(session, batch(11, 1, 2, 12));
+  log.committed(epoch(2));
+  t.is(log.toldBefore, 0);
+});
+
 test('what there is no room for is not confirmed, and said once', (t) => {
   const { log, warnings } = logOf(250);
   t.is(log.add(session, batch(1, 3)), 2);

@@ -26,3 +26,10 @@ test('a host that changes roles keeps its mode', (t) => {
   t.deepEqual([there.mode, there.share.enabled, there.output.rule], ['llm', false, 'input-log']);
   t.is(there.epoch.intervalMs, 2000);
 });
+
+test("a drill's own guest needs no networks in the file for a rule about cables, another's does", (t) => {
+  const lab = 'role: lab\nmode: llm\nguest: {name: lab';
+  t.is(parseConfig(`${lab}}\n`, 'file.yaml').output.rule, 'input-log');
+  const own = `${lab}, kernel: k}\n`;
+  t.throws(() => parseConfig(own, 'file.yaml'), { message: /networks of kind cable/ });
+});
